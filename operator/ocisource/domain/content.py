@@ -1,0 +1,71 @@
+"""What travels between the rooms: names of content in a registry and of the tarball made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Points at content (OCI image-spec, descriptor.md). `size` is in bytes.
+
+    `data` is the content itself where the descriptor embeds it; `urls` where else it can be had.
+    """
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
+    data: bytes | None = None
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image manifest whose bytes hash to `digest` (OCI image-spec, manifest.md)."""
+
+    digest: str
+    media_type: str
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The one revision that a pass is about. `tag` is "" when the object names a digest (flux-compat D3, D4)."""
+
+    tag: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.tag}@{self.digest}" if self.tag else self.digest
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A tarball on disk. `path` is relative to the storage root, `digest` is `sha256:<hex>` of the file,
+    `size` is in bytes, `dropped_links` names the symbolic links that were left out (flux-compat J8), at most
+    ten of them; `dropped` is how many there were."""
+
+    path: str
+    digest: str
+    size: int
+    dropped_links: tuple[str, ...] = ()
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """`status.artifact` of the object (flux-compat A6). `last_update_time` is RFC 3339, UTC, whole seconds."""
+
+    path: str
+    url: str
+    revision: str
+    digest: str
+    size: int
+    last_update_time: str
+    metadata: Mapping[str, str] = field(default=EMPTY, hash=False)

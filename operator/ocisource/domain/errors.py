@@ -1,0 +1,93 @@
+"""Failures, drawn at the top so that a reader sees the whole family.
+
+    RoomError                 a room could not do what it was asked; the text is for the user
+     ├─ InvalidSource         the OCIRepository itself is wrong; names the field
+     ├─ RegistryError         the registry (or the way to it) answered with an error
+     ├─ SecretError           a Secret is missing or unusable
+     ├─ TrustError            trust material cannot be used (a key that does not parse)
+     ├─ LayerError            the content of a layer breaks a rule
+     └─ StoreError            the disk refused
+    Failure                   what a pass ends with: condition, reason, message, retry or stall
+
+Rooms raise RoomErrors. Only the corridor knows which step it was in, so only the corridor
+turns a RoomError into a Failure (flux-compat section C).
+"""
+
+from __future__ import annotations
+
+
+class RoomError(Exception):
+    """A room could not do its work. `str(error)` is a sentence for the user, without a prefix."""
+
+
+class InvalidSource(RoomError):
+    """A field of the OCIRepository breaks a rule.
+
+    `field` is the JSON path of the field (`spec.interval`), `problem` says what is wrong with it
+    and how to mend it.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class InvalidRange(RoomError):
+    """A semver constraint does not parse. The text is what clients know (flux-compat C10)."""
+
+
+class RegistryError(RoomError):
+    """The registry answered with an error, lied about a digest, or could not be reached.
+
+    `status` is the HTTP status, or None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SecretError(RoomError):
+    """A Secret cannot be used."""
+
+
+class SecretMissing(SecretError):
+    """The Secret `namespace/name` does not exist."""
+
+    def __init__(self, namespace: str, name: str) -> None:
+        super().__init__(f'secrets "{name}" not found')
+        self.namespace = namespace
+        self.name = name
+
+
+class TrustError(RoomError):
+    """Trust material cannot be used, so nothing can be verified with it (signatures.md rule 9)."""
+
+
+class LayerError(RoomError):
+    """The content of a layer breaks a rule (flux-compat C15, J7)."""
+
+
+class StoreError(RoomError):
+    """The disk refused. `reason` is the condition's reason (flux-compat C17)."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Failure(Exception):
+    """How a pass failed, in the terms of the status (flux-compat section C).
+
+    `condition` is the type that turns bad: FetchFailed, StorageOperationFailed (True), SourceVerified
+    (False), or None where the failure has no condition of its own. `stalls` means that only a change
+    of the object can help, so it is not retried (flux-compat B10).
+    """
+
+    def __init__(self, condition: str | None, reason: str, message: str, *, stalls: bool = False) -> None:
+        super().__init__(message)
+        self.condition = condition
+        self.reason = reason
+        self.message = message
+        self.stalls = stalls

@@ -1,0 +1,106 @@
+"""What the corridor needs of each room. A room fits these Protocols without importing them; fakes fit them too
+and run the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from ocisource.domain.access import Access
+from ocisource.domain.content import Descriptor, Manifest, StoredFile
+from ocisource.domain.evidence import Evidence, Judgement
+from ocisource.domain.ignore import IgnoreRules
+
+
+class Spool(Protocol):
+    """A place for the bytes of one blob until they are known to be whole."""
+
+    def write(self, chunk: bytes, /) -> object: ...
+
+    def close(self) -> None: ...
+
+
+class Registry(Protocol):
+    """A registry that speaks OCI distribution. Every method raises RegistryError. No method has a timeout of its
+    own: the corridor bounds the whole pass (flux-compat J6)."""
+
+    async def tags(self, access: Access, /) -> tuple[str, ...]:
+        """All tags of the repository, every page (flux-compat D7)."""
+        ...
+
+    async def resolve(self, access: Access, tag: str, /) -> str:
+        """The digest `sha256:<hex>` that the tag names now (flux-compat D3)."""
+        ...
+
+    async def manifest(self, access: Access, digest: str, /) -> Manifest:
+        """The image manifest at `digest`; of an index, the child for the platform (flux-compat D5, D6, J14).
+        The `digest` of the answer is the one asked for; layers and annotations are the child's."""
+        ...
+
+    async def blob(self, access: Access, descriptor: Descriptor, spool: Spool, /) -> None:
+        """Writes the blob into the spool and returns only if size and digest are the descriptor's (J3)."""
+        ...
+
+    def signatures(self, access: Access, digest: str, /) -> AsyncIterator[Evidence]:
+        """Everything that claims to sign `digest`, legacy and bundles, within the bounds of signatures.md."""
+        ...
+
+
+class Keyring(Protocol):
+    """Public keys, ready to judge with."""
+
+
+class Trust(Protocol):
+    """Bytes in, verdict out. No I/O."""
+
+    def keyring(self, secret: str, data: Mapping[str, bytes], /) -> Any:
+        """The public keys of the Secret's `*.pub` entries (flux-compat H3). Raises TrustError, naming the entry."""
+        ...
+
+    def judge(self, keyring: Any, digest: str, evidence: Evidence, /) -> Judgement:
+        """The verdict on one piece of evidence about `digest`. Never raises: what cannot be judged does not
+        count (signatures.md rule 2)."""
+        ...
+
+
+class Store(Protocol):
+    """The tarballs on disk. Every method raises StoreError."""
+
+    def spool(self, size: int, /) -> Any:
+        """A Spool for a blob of `size` bytes."""
+        ...
+
+    async def publish(self, namespace: str, name: str, digest: str, spool: Any, ignore: IgnoreRules, /) -> StoredFile:
+        """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all
+        (flux-compat F2, F6, G1). Raises LayerError where the content breaks a rule."""
+        ...
+
+    async def link(self, namespace: str, name: str, digest: str, source: StoredFile, /) -> StoredFile | None:
+        """The same tarball for another object without making it again; None if the source is no longer there
+        and whole."""
+        ...
+
+    async def damage(self, namespace: str, name: str, digest: str, file_digest: str, size: int, /) -> str | None:
+        """What is wrong with the stored tarball: "" if it is not there, a sentence if it is broken (flux-compat
+        C2, J10; the file is then removed), None if it is whole."""
+        ...
+
+    async def retain(self, namespace: str, name: str, digest: str, /) -> int:
+        """Deletes what retention no longer keeps, never the tarball of `digest`; how many (flux-compat G4)."""
+        ...
+
+    async def remove(self, namespace: str, name: str, /) -> bool:
+        """Deletes everything stored for the object; whether there was anything (flux-compat B20)."""
+        ...
+
+    def path(self, namespace: str, name: str, digest: str, /) -> str:
+        """`ocirepository/<namespace>/<name>/sha256:<hex>.tar.gz` (flux-compat G1)."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where Secrets come from: the cluster, or files."""
+
+    async def secret(self, namespace: str, name: str, /) -> tuple[str, Mapping[str, bytes]]:
+        """Type and data of the Secret. Raises SecretMissing or SecretError."""
+        ...
