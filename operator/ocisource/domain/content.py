@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
-EMPTY: Mapping[str, str] = MappingProxyType({})
+
+class _NoEntries(Mapping[str, str]):
+    """An empty mapping that a dataclass takes as a default: Python 3.11 wants a hash there, a mappingproxy has none."""
+
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+
+EMPTY: Mapping[str, str] = _NoEntries()
 
 
 @dataclass(frozen=True)
