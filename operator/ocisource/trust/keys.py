@@ -1,0 +1,195 @@
+"""Public keys of a Secret, and whether one of them made a signature (signatures.md, "Keys").
+
+Accepted: PEM `PUBLIC KEY` (RFC 5280 SubjectPublicKeyInfo) and `RSA PUBLIC KEY` (PKCS #1) with
+ECDSA on P-256, P-384, P-521 (DER signatures), RSA of 2048 bits or more (PKCS #1 v1.5), Ed25519 (pure, RFC 8032).
+The hash is SHA-256 or the curve's own, since signers make both.
+
+Importing this module costs what `cryptography` costs, about NN ms and NN MiB: import it when first needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from ocisource.domain.errors import TrustError
+from ocisource.trust.wire import quoted
+
+SUFFIX = ".pub"
+MIN_RSA_BITS = 2048
+ED25519 = "Ed25519"
+ED25519_SIGNATURE = 64
+
+_SUPPORTED = "ECDSA P-256, P-384 or P-521, RSA from 2048 bits, or Ed25519"
+_HASHES = {
+    "secp256r1": (SHA256(),),
+    "secp384r1": (SHA384(), SHA256()),
+    "secp521r1": (SHA512(), SHA256()),
+}
+_FORMATS = {b"PUBLIC KEY": PublicFormat.SubjectPublicKeyInfo, b"RSA PUBLIC KEY": PublicFormat.PKCS1}
+_BLOCK = re.compile(
+    rb"^-----BEGIN ([A-Z0-9 ]{1,64})-----[ \t\r]*$(.*?)^-----END \1-----[ \t\r]*$", re.MULTILINE | re.DOTALL
+)
+_BOUNDARY = re.compile(rb"-----(?:BEGIN|END) ")
+
+Verify = Callable[[bytes, bytes], bool]
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """One public key. `entry` is the Secret's entry it came from; `fingerprint` is `SHA256:` and the base64 of the
+    SHA-256 of its DER SubjectPublicKeyInfo: what cosign writes as `publicKey.hint` into a bundle."""
+
+    entry: str
+    fingerprint: str
+    kind: str
+    verify: Verify = field(repr=False, compare=False)
+    """(signature, message) → whether this key made the signature. Never raises for bytes."""
+
+    def __str__(self) -> str:
+        return f"key {quoted(self.entry)} ({self.fingerprint})"
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """All public keys of one Secret, ready to judge with; immutable, hashable, and safe to share between threads.
+
+    Without keys it accepts nothing, and `flaw` says why (flux-compat H3: no error of its own)."""
+
+    secret: str
+    keys: tuple[PublicKey, ...] = ()
+
+    @property
+    def flaw(self) -> str:
+        """Why this keyring can accept nothing; "" where it can."""
+        return "" if self.keys else f"secret {quoted(self.secret)} has no entry that ends in '{SUFFIX}'"
+
+    def signer(self, signature: bytes, message: bytes) -> PublicKey | None:
+        """The key that made `signature` over exactly `message`, or None."""
+        return next((key for key in self.keys if key.verify(signature, message)), None)
+
+    def stranger(self, signature: bytes, hint: str = "") -> str:
+        """The reason where `signer` found none. `hint` is the fingerprint that the signature claims, unproven."""
+        if hint in (key.fingerprint for key in self.keys):
+            return f"signature does not hold, though it names the key {hint}"
+        reason = f"signed by another key ({hint})" if hint else "signed by another key"
+        if len(signature) == ED25519_SIGNATURE and any(key.kind == ED25519 for key in self.keys):
+            reason += ", or with Ed25519ph, which is not supported"
+        return reason
+
+
+def read_keyring(secret: str, data: Mapping[str, bytes]) -> Keyring:
+    """The keys of every entry that ends in `.pub`, by entry name; an entry may hold several PEM blocks, each is a key.
+
+    Raises TrustError, naming the entry, where one is empty or holds anything that is not a supported public key:
+    a key that someone meant to count is never silently left out (signatures.md rule 9).
+    """
+    keys: dict[str, PublicKey] = {}
+    for entry in sorted(name for name in data if name.endswith(SUFFIX)):
+        try:
+            for key in _read_entry(entry, data[entry]):
+                keys.setdefault(key.fingerprint, key)
+        except _BadKeyError as bad:
+            raise TrustError(f"secret {quoted(secret)} entry {quoted(entry)}: {bad}") from None
+    return Keyring(secret, tuple(keys.values()))
+
+
+class _BadKeyError(Exception):
+    """What is wrong with an entry. Never quotes its content: it might be a private key."""
+
+
+def _read_entry(entry: str, content: bytes) -> list[PublicKey]:
+    if not content.strip():
+        raise _BadKeyError("it is empty; put a PEM public key there")
+    blocks = _BLOCK.findall(content)
+    if not blocks or len(_BOUNDARY.findall(content)) != 2 * len(blocks):
+        raise _BadKeyError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
+    return [_read_block(entry, label, body) for label, body in blocks]
+
+
+def _read_block(entry: str, label: bytes, body: bytes) -> PublicKey:
+    if label.endswith(b"PRIVATE KEY"):
+        raise _BadKeyError("not a PEM public key but a private one; take it out, and put the public key there")
+    form = _FORMATS.get(label)
+    if form is None:
+        raise _BadKeyError(f"not a PEM public key but {quoted(label.decode('ascii'))}")
+    try:
+        der = base64.b64decode(b"".join(body.split()), validate=True)
+        key = load_der_public_key(der)
+        canonical = der == key.public_bytes(Encoding.DER, form)
+    except (binascii.Error, ValueError, TypeError):
+        raise _BadKeyError("not a PEM public key: the content of its block cannot be read") from None
+    except UnsupportedAlgorithm:
+        raise _BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}") from None
+    # A key that is written in another way than its own (a restricted RSA-PSS key, explicit curve parameters,
+    # trailing bytes) would be used for more than it says.
+    if not canonical:
+        raise _BadKeyError("not a PEM public key in its standard encoding")
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    kind, verify = _verifier(key)
+    return PublicKey(entry, fingerprint(spki), kind, verify)
+
+
+def fingerprint(spki: bytes) -> str:
+    """`SHA256:<base64>` of a DER SubjectPublicKeyInfo."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
+
+
+def _verifier(key: object) -> tuple[str, Verify]:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _ecdsa(key)
+    if isinstance(key, rsa.RSAPublicKey):
+        return _rsa(key)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return _ed25519(key)
+    raise _BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}")
+
+
+def _ed25519(key: ed25519.Ed25519PublicKey) -> tuple[str, Verify]:
+    def verify(signature: bytes, message: bytes) -> bool:
+        return _holds(partial(key.verify, signature, message))
+
+    return ED25519, verify
+
+
+def _ecdsa(key: ec.EllipticCurvePublicKey) -> tuple[str, Verify]:
+    hashes = _HASHES.get(key.curve.name)
+    if hashes is None:
+        raise _BadKeyError(f"the curve {key.curve.name} is not supported; use {_SUPPORTED}")
+    algorithms = tuple(ec.ECDSA(algorithm) for algorithm in hashes)
+
+    def verify(signature: bytes, message: bytes) -> bool:
+        return any(_holds(partial(key.verify, signature, message, algorithm)) for algorithm in algorithms)
+
+    return f"ECDSA {key.curve.name}", verify
+
+
+def _rsa(key: rsa.RSAPublicKey) -> tuple[str, Verify]:
+    if key.key_size < MIN_RSA_BITS:
+        raise _BadKeyError(f"an RSA key of {key.key_size} bits is too small; use {MIN_RSA_BITS} or more")
+    exponent = key.public_numbers().e
+    if exponent < 3 or exponent % 2 == 0:
+        raise _BadKeyError("an RSA key with this public exponent proves nothing; use 65537")
+
+    def verify(signature: bytes, message: bytes) -> bool:
+        return _holds(partial(key.verify, signature, message, padding.PKCS1v15(), SHA256()))
+
+    return f"RSA {key.key_size}", verify
+
+
+def _holds(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,99 @@
+"""Strict readings of what a registry handed over: base64, JSON, and text that is fit to be quoted in a message.
+
+Everything here is untrusted. A reading either yields exactly one meaning or raises RefusedError with a short reason;
+two programs must never read the same bytes differently.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+MAX_DOCUMENT = 1 << 20
+"""Bytes of a payload or bundle that are read at all (signatures.md rule 6)."""
+
+MAX_CONTAINERS = 10_000
+"""Objects and arrays in one document. Real ones have below a hundred; more is only there to cost time."""
+
+QUOTE_LIMIT = 80
+
+
+class RefusedError(Exception):
+    """This signature does not count. `str(refused)` is the reason, in a few words for the user."""
+
+
+def quoted(value: object, limit: int = QUOTE_LIMIT) -> str:
+    """`value` in single quotes for a message: printable ASCII only, at most `limit` characters of it."""
+    if not isinstance(value, str):
+        return "nothing" if value is None else "something that is not text"
+    return f"'{clean(value, limit)}'"
+
+
+def clean(text: str, limit: int) -> str:
+    """The text without control, bidirectional and other surprising characters, cut at `limit`."""
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(char if " " <= char <= "~" else "?" for char in cut)
+
+
+def decode_base64(value: object, name: str) -> bytes:
+    """RFC 4648 section 4, canonical: the standard alphabet, padded, no white space, no stray bits at the end."""
+    if not isinstance(value, str):
+        raise RefusedError(f"{name} is missing" if value is None else f"{name} is not text")
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise RefusedError(f"{name} is not base64") from None
+    if not decoded:
+        raise RefusedError(f"{name} is empty")
+    if base64.b64encode(decoded).decode("ascii") != value:
+        raise RefusedError(f"{name} is not base64")
+    return decoded
+
+
+def decode_object(document: bytes, name: str) -> dict[str, Any]:
+    """The JSON object in `document`: UTF-8, no key twice at any depth, no NaN or Infinity (RFC 8259, RFC 7493)."""
+    if len(document) > MAX_DOCUMENT:
+        raise RefusedError(f"{name} is larger than 1 MiB")
+    if document.count(b"{") + document.count(b"[") > MAX_CONTAINERS:
+        raise RefusedError(f"{name} has more than {MAX_CONTAINERS} objects and arrays")
+    try:
+        # Decoded first: json.loads would guess UTF-16 and UTF-32 from bytes.
+        value = json.loads(document.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise RefusedError(f"{name} is not UTF-8") from None
+    except _RepeatedKeyError as repeated:
+        raise RefusedError(f"{name} has the key {quoted(str(repeated))} twice") from None
+    except (ValueError, RecursionError):
+        raise RefusedError(f"{name} is not JSON") from None
+    if not isinstance(value, dict):
+        raise RefusedError(f"{name} is not a JSON object")
+    return value
+
+
+def member(parent: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    """The object at `key`; `name` is how messages call it."""
+    value = parent.get(key)
+    if not isinstance(value, dict):
+        raise RefusedError(f"{name} is missing" if value is None else f"{name} is not a JSON object")
+    return value
+
+
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RepeatedKeyError(key)
+            seen.add(key)
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
