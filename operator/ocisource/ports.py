@@ -49,11 +49,16 @@ class Registry(Protocol):
 class Keyring(Protocol):
     """Public keys, ready to judge with."""
 
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Who may sign: every text that `Judgement.signer` can be."""
+        ...
+
 
 class Trust(Protocol):
     """Bytes in, verdict out. No I/O."""
 
-    def keyring(self, secret: str, data: Mapping[str, bytes], /) -> Any:
+    def keyring(self, secret: str, data: Mapping[str, bytes], /) -> Keyring:
         """The public keys of the Secret's `*.pub` entries (flux-compat H3). Raises TrustError, naming the entry."""
         ...
 
@@ -91,6 +96,10 @@ class Store(Protocol):
 
     async def remove(self, namespace: str, name: str, /) -> bool:
         """Deletes everything stored for the object; whether there was anything (flux-compat B20)."""
+        ...
+
+    def latest_path(self, namespace: str, name: str, /) -> str:
+        """`ocirepository/<namespace>/<name>/latest.tar.gz` (flux-compat G2)."""
         ...
 
     def path(self, namespace: str, name: str, digest: str, /) -> str:

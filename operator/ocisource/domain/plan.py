@@ -1,0 +1,114 @@
+"""What a pass must do, as readable lists of checks. Each check gives the reason why it must be done, or "".
+
+The first reason counts. Nothing here knows how a thing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from ocisource.domain import conditions as c
+from ocisource.domain.content import Revision
+from ocisource.domain.source import Source
+from ocisource.domain.status import Status
+
+VERIFIED = "verified signature of revision "
+SIGNED_BY = ", signed by "
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the checks look at. `signers` are those that the policy accepts today (`Judgement.signer`); `whole` says
+    whether the stored tarball is there and whole."""
+
+    source: Source
+    status: Status
+    revision: Revision
+    whole: bool
+    signers: Collection[str] = ()
+
+
+Check = Callable[[Situation], str]
+
+
+def must_verify(situation: Situation) -> str:
+    """Why the signature must be looked at, "" if the verdict of an earlier pass still holds.
+
+    A verdict holds for one revision, one generation, and only as long as its signer is trusted: a spec change, another
+    revision or a key that left the Secret ends it (flux-compat H1, J4).
+    """
+    if situation.source.verify is None:
+        return ""
+    return _first(_VERIFY, situation)
+
+
+def must_fetch(situation: Situation) -> str:
+    """Why the layer must be fetched and archived, "" if storage has it already (flux-compat B7 to B9)."""
+    return _first(_FETCH, situation)
+
+
+def verified_message(revision: Revision, signer: str) -> str:
+    """What SourceVerified says: the plain message that clients know (H2), then who signed (signatures.md rule 8)."""
+    return f"{VERIFIED}{revision}{SIGNED_BY}{signer}"
+
+
+def _first(checks: tuple[Check, ...], situation: Situation) -> str:
+    return next((reason for check in checks if (reason := check(situation))), "")
+
+
+def _revision_differs(situation: Situation) -> str:
+    return "another revision is in storage" if situation.status.revision != str(situation.revision) else ""
+
+
+def _nothing_whole_in_storage(situation: Situation) -> str:
+    return "" if situation.whole else "no whole artifact is in storage"
+
+
+def _ignore_rules_changed(situation: Situation) -> str:
+    changed = situation.source.ignore != situation.status.observed_ignore
+    return "spec.ignore has changed" if changed else ""
+
+
+def _layer_selector_changed(situation: Situation) -> str:
+    changed = situation.source.layer_selector != situation.status.observed_layer_selector
+    return "spec.layerSelector has changed" if changed else ""
+
+
+def _never_verified(situation: Situation) -> str:
+    verdict = situation.status.condition(c.SOURCE_VERIFIED)
+    return "" if verdict is not None and verdict.status == c.TRUE else "the revision was never verified"
+
+
+def _spec_changed_since(situation: Situation) -> str:
+    verdict = situation.status.condition(c.SOURCE_VERIFIED)
+    changed = verdict is None or verdict.observed_generation != situation.source.generation
+    return "the spec has changed since the verdict" if changed else ""
+
+
+def _verdict_is_about_another_revision(situation: Situation) -> str:
+    verdict = situation.status.condition(c.SOURCE_VERIFIED)
+    said, _, _ = (verdict.message if verdict else "").partition(SIGNED_BY)
+    return "" if said == f"{VERIFIED}{situation.revision}" else "the verdict is about another revision"
+
+
+def _signer_is_no_longer_trusted(situation: Situation) -> str:
+    verdict = situation.status.condition(c.SOURCE_VERIFIED)
+    _, _, signer = (verdict.message if verdict else "").partition(SIGNED_BY)
+    return "" if signer in situation.signers else "the signer is no longer among the trusted ones"
+
+
+_VERIFY: tuple[Check, ...] = (
+    _nothing_whole_in_storage,
+    _revision_differs,
+    _never_verified,
+    _spec_changed_since,
+    _verdict_is_about_another_revision,
+    _signer_is_no_longer_trusted,
+)
+_FETCH: tuple[Check, ...] = (
+    _nothing_whole_in_storage,
+    _revision_differs,
+    _ignore_rules_changed,
+    _layer_selector_changed,
+)

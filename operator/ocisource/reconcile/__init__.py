@@ -1,0 +1,5 @@
+"""The corridor: one object through every room, in order."""
+
+from ocisource.reconcile.corridor import Corridor, Journal, Rooms
+
+__all__ = ["Corridor", "Journal", "Rooms"]

@@ -1,0 +1,236 @@
+"""One pass: storage → access → revision → verdict → tarball. Verify comes before fetch, and every step after
+`resolve` names the digest that it resolved to (flux-compat B2, D5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from ocisource.domain.access import Access, Repository
+from ocisource.domain.content import Artifact, Revision
+from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, TrustError
+from ocisource.domain.keychain import Keychain, parse_secret
+from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
+from ocisource.domain.ranges import latest
+from ocisource.domain.reference import check_digest, parse_url
+from ocisource.domain.source import Source, Verify
+from ocisource.domain.status import NORMAL, Event, Report, Status
+from ocisource.ports import Keyring, Registry, Secrets, Store, Trust
+from ocisource.reconcile import steps
+from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
+
+Journal = Callable[[str, str], None]
+"""Told of each step as it ends: its name and what came of it, in words for people."""
+
+MAX_REASONS = 8
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The rooms that the corridor leads through. `trust` opens its room when it is first needed (it is heavy to
+    load), `advertised` is where clients find the artifact server (`http://host[:port]`), `clock` gives the time as
+    RFC 3339, UTC, in whole seconds."""
+
+    registry: Registry
+    trust: Callable[[], Trust]
+    store: Store
+    secrets: Secrets
+    advertised: str
+    clock: Callable[[], str]
+
+
+class Corridor:
+    """Runs passes. It keeps nothing about objects."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._tarballs = Tarballs(rooms.registry, rooms.store)
+
+    async def run(self, source: Source, found: Status, journal: Journal = lambda _step, _outcome: None) -> Report:
+        """One pass over an object that is neither suspended nor being deleted.
+
+        How it failed stands in the report; `spec.timeout` bounds all its registry work together (flux-compat J6).
+        """
+        walk = _Walk(self._rooms, self._tarballs, source, found, journal)
+        try:
+            await walk.look_into_storage()
+            access = await walk.gain_access()
+            revision = await walk.resolve(access)
+            await walk.verify(access, revision)
+            await walk.fetch(access, revision)
+        except Failure as failure:
+            walk.report = replace(walk.report, failure=failure)
+        return walk.report
+
+
+class _Walk:
+    """One pass: the object, the deadline, and what is known so far."""
+
+    def __init__(self, rooms: Rooms, tarballs: Tarballs, source: Source, found: Status, journal: Journal) -> None:
+        self._rooms = rooms
+        self._tarballs = tarballs
+        self._source = source
+        self._found = found
+        self._journal = journal
+        self._deadline = steps.Deadline.after(source.timeout)
+        self.report = Report(latest_url=self._url(rooms.store.latest_path(source.namespace, source.name)))
+
+    async def look_into_storage(self) -> None:
+        """Is the artifact of the status still there and whole (flux-compat B6, C2, G4)?"""
+        artifact = self._found.artifact
+        if artifact is None:
+            return
+        store, place = self._rooms.store, (self._source.namespace, self._source.name)
+        digest = artifact.revision.rpartition("@")[2]
+        async with steps.storage().until(self._deadline):
+            path = store.path(*place, digest)
+            collected = await store.retain(*place, digest)
+            damage = await store.damage(*place, digest, artifact.digest, artifact.size)
+        kept = replace(artifact, path=path, url=self._url(path)) if damage is None else None
+        self.report = replace(self.report, kept=kept, damage=damage, collected=collected)
+
+    async def gain_access(self) -> Access:
+        """Where the repository is, and as whom it may be read (flux-compat C4 to C9, in the original's order)."""
+        source = self._source
+        keychain = await self._keychain()
+        for field, used in (
+            ("serviceAccountName", source.service_account),
+            ("proxySecretRef", source.proxy_secret),
+            ("provider", source.provider != "generic"),
+            ("certSecretRef", source.cert_secret),
+            ("layerSelector", source.layer_selector),
+        ):
+            if used:
+                raise steps.unsupported(source.url, field)
+        async with steps.location(source.url).until(self._deadline):
+            repository: Repository = parse_url(source.url)
+        credentials = keychain.credentials(repository) if keychain else None
+        return Access(repository, insecure=source.insecure, credentials=credentials)
+
+    async def _keychain(self) -> Keychain | None:
+        source = self._source
+        if not source.secret:
+            return None
+        async with steps.credential(f"{source.namespace}/{source.secret}").until(self._deadline):
+            try:
+                kind, data = await self._rooms.secrets.secret(source.namespace, source.secret)
+            except SecretMissing:
+                self._note(steps.AUTHENTICATION_FAILED, f"auth secret '{source.secret}' not found")
+                raise
+            return parse_secret(kind, data)
+
+    async def resolve(self, access: Access) -> Revision:
+        """The revision that the reference names now (flux-compat D1 to D7)."""
+        reference = self._source.reference
+        if reference.digest:
+            async with steps.resolution().until(self._deadline):
+                revision = Revision("", check_digest(reference.digest))
+            name = f"{access.repository}@{revision.digest}"
+        else:
+            tag = await self._newest(access) if reference.semver else reference.tag or "latest"
+            async with steps.resolution().until(self._deadline):
+                revision = Revision(tag, await self._rooms.registry.resolve(access, tag))
+            name = f"{access.repository}:{tag}"
+        self.report = replace(self.report, resolved=revision, reference=name)
+        self._journal("resolved", f"{name} is {revision.digest}")
+        return revision
+
+    async def _newest(self, access: Access) -> str:
+        """The tag that the semver range chooses (flux-compat D7 to D10). The range is read before the registry is
+        asked: one that does not parse needs no registry to be refused."""
+        reference = self._source.reference
+        step = steps.choice_of_tag(self._source.url)
+        async with step.until(self._deadline):
+            try:
+                newest = latest(reference.semver, reference.semver_filter)
+            except InvalidRange as error:
+                raise InvalidRange(f"semver '{reference.semver}' parse error: {error}") from error
+            tag = newest(await self._rooms.registry.tags(access))
+        if tag is None:
+            raise step.failed(f"no match found for semver: {reference.semver}")
+        return tag
+
+    async def verify(self, access: Access, revision: Revision) -> None:
+        """Raises unless the revision is signed as `spec.verify` asks, or the verdict of an earlier pass holds."""
+        verify = self._source.verify
+        if verify is None:
+            self._journal("verified", "not asked for: spec.verify is not set")
+            return
+        _refuse_unsupported(verify)
+        async with steps.verification(verify.provider).until(self._deadline):
+            trust = self._rooms.trust()
+            _, data = await self._rooms.secrets.secret(self._source.namespace, verify.secret)
+            keyring = trust.keyring(verify.secret, data)
+            if not must_verify(self._situation(revision, keyring.signers)):
+                self._journal("verified", "the verdict of an earlier pass holds")
+                return
+            signer = await self._signer(trust, keyring, access, revision.digest)
+        self.report = replace(self.report, verified=verified_message(revision, signer))
+        self._journal("verified", f"{revision.digest} is signed by {signer}")
+
+    async def _signer(self, trust: Trust, keyring: Keyring, access: Access, digest: str) -> str:
+        """Who signed. One good signature is enough, and a bad one hides none (signatures.md rule 3)."""
+        refused: list[str] = []
+        async for evidence in self._rooms.registry.signatures(access, digest):
+            judgement = trust.judge(keyring, digest, evidence)
+            if judgement.accepted:
+                return judgement.signer
+            refused.append(f"{evidence.name}: {judgement.reason}")
+        why = "; ".join(refused[:MAX_REASONS]) or "the registry holds no signature of it"
+        if len(refused) > MAX_REASONS:
+            why += f"; and {len(refused) - MAX_REASONS} more"
+        raise TrustError(f"no matching signatures were found for '{access.repository}@{digest}': {why}")
+
+    async def fetch(self, access: Access, revision: Revision) -> None:
+        """Puts the tarball of the revision into storage, unless it is there (flux-compat B7 to B9)."""
+        if not must_fetch(self._situation(revision)):
+            self._journal("stored", "storage is up to date")
+            return
+        source = self._source
+        async with steps.pull(source.url).until(self._deadline):
+            wanted = Wanted(access, revision.digest, source.ignore)
+            tarball = await self._tarballs.get(source.namespace, source.name, wanted)
+        self._journal("layer", f"{tarball.layer.media_type} {tarball.layer.digest} ({tarball.layer.size} bytes)")
+        if tarball.file.dropped:
+            self._note("SymlinksDropped", _dropped_links(tarball))
+        file = tarball.file
+        artifact = Artifact(
+            path=file.path,
+            url=self._url(file.path),
+            revision=str(revision),
+            digest=file.digest,
+            size=file.size,
+            last_update_time=self._rooms.clock(),
+            metadata=tarball.annotations,
+        )
+        self.report = replace(self.report, stored=artifact)
+        self._journal("stored", f"{file.path} {file.digest} ({file.size} bytes)")
+
+    def _situation(self, revision: Revision, signers: Collection[str] = ()) -> Situation:
+        whole = self.report.kept is not None
+        return Situation(self._source, self._found, revision, whole, signers)
+
+    def _url(self, path: str) -> str:
+        return f"{self._rooms.advertised}/{path}"
+
+    def _note(self, reason: str, message: str) -> None:
+        self.report = replace(self.report, notes=(*self.report.notes, Event(NORMAL, reason, message)))
+
+
+def _refuse_unsupported(verify: Verify) -> None:
+    """Fail closed on what cannot be verified yet: never Ready, and the message says what can be done."""
+    if verify.provider != "cosign":
+        problem = f"spec.verify.provider {verify.provider} is not supported yet: use cosign with spec.verify.secretRef"
+        raise steps.verification(verify.provider).failed(problem)
+    if not verify.secret:
+        problem = "keyless verification is not supported yet: name a Secret with public keys in spec.verify.secretRef"
+        raise steps.verification("cosign keyless").failed(problem)
+
+
+def _dropped_links(tarball: Tarball) -> str:
+    """What was left out, and which ones (flux-compat J8)."""
+    names = ", ".join(tarball.file.dropped_links)
+    more = tarball.file.dropped - len(tarball.file.dropped_links)
+    return f"{tarball.file.dropped} symbolic links were left out of the artifact: {names}" + (
+        f" and {more} more" if more > 0 else ""
+    )

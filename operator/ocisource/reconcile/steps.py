@@ -1,0 +1,139 @@
+"""When something breaks: the step it broke in → condition, reason, message, retry or stall (flux-compat section C).
+
+Rooms raise RoomErrors that know nothing of conditions. This is the one place where they become Failures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ocisource.domain import conditions as c
+from ocisource.domain.durations import go_format
+from ocisource.domain.errors import (
+    Failure,
+    InvalidPattern,
+    InvalidRange,
+    InvalidReference,
+    LayerError,
+    RoomError,
+    StoreError,
+)
+
+AUTHENTICATION_FAILED = "AuthenticationFailed"
+LAYER_FAILED = "OCIArtifactLayerOperationFailed"
+PULL_FAILED = "OCIArtifactPullFailed"
+READ_FAILED = "ReadOperationFailed"
+URL_INVALID = "URLInvalid"
+VERIFICATION_ERROR = "VerificationError"
+
+_STORE_PREFIXES = {
+    "ArchiveOperationFailed": "unable to archive artifact to storage",
+    "DirectoryCreationFailed": "failed to create artifact directory",
+    "StatOperationFailed": "failed to stat source path",
+}
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When the time of a pass is up: `at` on the loop's clock, `seconds` as `spec.timeout` says."""
+
+    at: float
+    seconds: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        return cls(asyncio.get_running_loop().time() + seconds, seconds)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a pass, as it is named when it fails."""
+
+    condition: str
+    reason: str
+    prefix: str
+
+    def failed(self, problem: object, *, stalls: bool = False) -> Failure:
+        return Failure(self.condition, self.reason, f"{self.prefix}: {problem}", stalls=stalls)
+
+    @asynccontextmanager
+    async def until(self, deadline: Deadline) -> AsyncIterator[None]:
+        """Runs the step; what goes wrong in it becomes a Failure.
+
+        Where only another spec can help (a range, pattern or reference that does not parse) it stalls
+        (flux-compat C9, J11). Content and disk have conditions and reasons of their own, whatever the step.
+        """
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                yield
+        except TimeoutError as error:
+            waited = go_format(deadline.seconds)
+            raise self.failed(f"no answer within spec.timeout ({waited})") from error
+        except (InvalidRange, InvalidPattern, InvalidReference) as error:
+            raise self.failed(error, stalls=True) from error
+        except LayerError as error:
+            message = f"failed to extract layer contents from artifact: {error}"
+            raise Failure(c.FETCH_FAILED, LAYER_FAILED, message) from error
+        except StoreError as error:
+            prefix = _STORE_PREFIXES.get(error.reason, "storage failed")
+            raise Failure(c.STORAGE_OPERATION_FAILED, error.reason, f"{prefix}: {error}") from error
+        except RoomError as error:
+            raise self.failed(error) from error
+
+
+def credential(secret: str) -> Step:
+    """C4; `secret` is `namespace/name`."""
+    return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, f"failed to get credential: failed to get secret '{secret}'")
+
+
+def location(url: str) -> Step:
+    """C9."""
+    return Step(c.FETCH_FAILED, URL_INVALID, f"URL validation failed for '{url}'")
+
+
+def choice_of_tag(url: str) -> Step:
+    """C10."""
+    return Step(c.FETCH_FAILED, READ_FAILED, f"failed to determine the artifact tag for '{url}'")
+
+
+def resolution() -> Step:
+    """C11."""
+    return Step(c.FETCH_FAILED, PULL_FAILED, "failed to determine artifact digest")
+
+
+def verification(provider: str) -> Step:
+    """C12; `provider` is `cosign`, `cosign keyless` or `notation`."""
+    prefix = f"failed to verify the signature using provider '{provider}'"
+    return Step(c.SOURCE_VERIFIED, VERIFICATION_ERROR, prefix)
+
+
+def pull(url: str) -> Step:
+    """C13."""
+    return Step(c.FETCH_FAILED, PULL_FAILED, f"failed to pull artifact from '{url}'")
+
+
+def layer() -> Step:
+    """C14."""
+    return Step(c.FETCH_FAILED, LAYER_FAILED, "failed to extract the first layer from artifact")
+
+
+def storage() -> Step:
+    """C17, where the disk gives no reason of its own."""
+    return Step(c.STORAGE_OPERATION_FAILED, "StatOperationFailed", "failed to stat source path")
+
+
+def unsupported(source_url: str, field: str) -> Failure:
+    """A field that this version cannot honour. It is refused rather than ignored: ignoring a certificate, a proxy or
+    a layer selector would fetch something else than was asked for."""
+    told = {
+        "serviceAccountName": ("failed to get credential", AUTHENTICATION_FAILED),
+        "proxySecretRef": ("failed to get proxy address", AUTHENTICATION_FAILED),
+        "provider": ("failed to get credential", AUTHENTICATION_FAILED),
+        "certSecretRef": (f"failed to generate transport for '{source_url}'", AUTHENTICATION_FAILED),
+        "layerSelector": ("failed to select a layer", LAYER_FAILED),
+    }
+    prefix, reason = told[field]
+    return Step(c.FETCH_FAILED, reason, prefix).failed(f"spec.{field} is not supported yet: remove it")

@@ -1,0 +1,90 @@
+"""From a verified digest to a tarball in storage, once for all objects that need the same one at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ocisource.domain.access import Access
+from ocisource.domain.content import EMPTY, Descriptor, StoredFile
+from ocisource.domain.errors import Failure, RegistryError
+from ocisource.domain.ignore import IgnoreRules
+from ocisource.flight import Flight
+from ocisource.ports import Registry, Store
+from ocisource.reconcile import steps
+
+RECENT = 256
+RECENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What makes two tarballs the same: the digest, seen by the same eyes, with the same content rules (J13)."""
+
+    access: Access
+    digest: str
+    ignore: str | None
+
+
+@dataclass(frozen=True)
+class Tarball:
+    """A tarball in storage, the layer it was made of and the annotations of its manifest."""
+
+    file: StoredFile
+    layer: Descriptor
+    annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
+
+
+class Tarballs:
+    """Fetches and archives. Objects that want the same tarball share one fetch: the first one's file is linked for
+    the others, while it is under way and for a minute after."""
+
+    def __init__(self, registry: Registry, store: Store) -> None:
+        self._registry = registry
+        self._store = store
+        self._flight: Flight[Wanted, Tarball] = Flight()
+        self._recent: OrderedDict[Wanted, tuple[float, Tarball]] = OrderedDict()
+
+    async def get(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
+        """The tarball, stored for the object `namespace/name`. Raises RoomErrors and Failures."""
+        recent = self._recent.get(wanted)
+        if recent is not None and asyncio.get_running_loop().time() - recent[0] < RECENT_SECONDS:
+            linked = await self._linked(namespace, name, wanted, recent[1])
+            if linked is not None:
+                return linked
+        tarball = await self._flight.join(wanted, lambda: self._made(namespace, name, wanted))
+        if tarball.file.path == self._store.path(namespace, name, wanted.digest):
+            return tarball
+        linked = await self._linked(namespace, name, wanted, tarball)
+        return linked if linked is not None else await self._made(namespace, name, wanted)
+
+    async def _linked(self, namespace: str, name: str, wanted: Wanted, tarball: Tarball) -> Tarball | None:
+        file = await self._store.link(namespace, name, wanted.digest, tarball.file)
+        return None if file is None else Tarball(file, tarball.layer, tarball.annotations)
+
+    async def _made(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
+        manifest = await self._registry.manifest(wanted.access, wanted.digest)
+        if not manifest.layers:
+            raise Failure("FetchFailed", steps.LAYER_FAILED, "no layers found in artifact")  # C14
+        layer = manifest.layers[0]
+        spool = self._store.spool(layer.size)
+        try:
+            try:
+                await self._registry.blob(wanted.access, layer, spool)
+            except RegistryError as error:
+                raise steps.layer().failed(error) from error
+            rules = IgnoreRules.of(wanted.ignore)
+            file = await self._store.publish(namespace, name, wanted.digest, spool, rules)
+        finally:
+            spool.close()
+        tarball = Tarball(file, layer, manifest.annotations)
+        self._remember(wanted, tarball)
+        return tarball
+
+    def _remember(self, wanted: Wanted, tarball: Tarball) -> None:
+        self._recent[wanted] = (asyncio.get_running_loop().time(), tarball)
+        self._recent.move_to_end(wanted)
+        while len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
