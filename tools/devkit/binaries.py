@@ -1,0 +1,241 @@
+"""Where the binaries of the real parts come from.
+
+In order: the folder `KUBEBUILDER_ASSETS`, PATH, the cache of an earlier build, a build from the pinned Go modules of
+`tools/`. The cache lies outside the checkout (`$XDG_CACHE_HOME/oci-source-operator/tools/<hash>/`), since a fresh clone
+starts without one; the hash is of what is built, so a changed pin builds anew.
+
+    python -m devkit.binaries [NAME…]    builds what is missing, prints where each one is
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOOLS = Path(__file__).resolve().parent.parent
+KUBERNETES_VERSION = "v1.36.3"
+
+
+class MissingToolError(Exception):
+    """A binary cannot be had on this machine; the message says why and what helps."""
+
+
+class BuildError(MissingToolError):
+    """Go is here, yet it could not build the binary."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One binary and its pinned source."""
+
+    name: str
+    module: Path  # the folder of its go.mod
+    package: str
+    minutes: float  # of a first build on two cores
+    link: str = ""  # further linker flags
+    file: str | None = None  # its name in KUBEBUILDER_ASSETS and on PATH; None if only our own build will do
+    probe: tuple[str, ...] = ()  # arguments that make a found binary say which one it is
+    answer: str = ""  # what its output then contains
+
+
+_VERSION = "k8s.io/component-base/version"
+BINARIES = {
+    binary.name: binary
+    for binary in (
+        Binary(
+            "kube-apiserver",
+            TOOLS,
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            minutes=5,
+            link=f"-X {_VERSION}.gitVersion={KUBERNETES_VERSION}",
+            file="kube-apiserver",
+        ),
+        Binary("etcd", TOOLS, "go.etcd.io/etcd/server/v3", minutes=0.5, file="etcd"),
+        Binary("registry", TOOLS / "registry", ".", minutes=0.3),
+        Binary(
+            "distribution",
+            TOOLS / "distribution",
+            "github.com/distribution/distribution/v3/cmd/registry",
+            minutes=2,
+            file="registry",
+            probe=("--version",),
+            answer="github.com/distribution/distribution/v3",
+        ),
+        Binary(
+            "cosign",
+            TOOLS / "cosign",
+            "github.com/sigstore/cosign/v3/cmd/cosign",
+            minutes=3,
+            file="cosign",
+            probe=("sign", "--help"),
+            answer="--new-bundle-format",
+        ),
+        Binary(
+            "kustomize-controller",
+            TOOLS / "kustomize-controller",
+            "github.com/fluxcd/kustomize-controller",
+            minutes=4,
+            file="kustomize-controller",
+        ),
+    )
+}
+
+
+def locate(name: str) -> Path:
+    """The path of the binary `name` (a key of BINARIES), built now if it is nowhere yet. Raises MissingToolError."""
+    binary = BINARIES[name]
+    found = _installed(binary)
+    if found:
+        return found
+    cached = _cache(binary) / name
+    if not cached.exists():
+        _build(binary, cached)
+    return cached
+
+
+def _installed(binary: Binary) -> Path | None:
+    """The binary in KUBEBUILDER_ASSETS or on PATH, if it is the one we mean."""
+    if binary.file is None:
+        return None
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    for folders in ([assets] if assets else []) + [os.environ.get("PATH", os.defpath)]:
+        found = shutil.which(binary.file, path=folders)
+        if found and _is(binary, found):
+            return Path(found).absolute()
+    return None
+
+
+def _is(binary: Binary, found: str) -> bool:
+    """Whether the file is what its name says: others are called `registry` too, and older cosigns lack flags."""
+    if not binary.probe:
+        return True
+    try:
+        said = subprocess.run(
+            [found, *binary.probe], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return binary.answer in said.stdout + said.stderr
+
+
+def _cache(binary: Binary) -> Path:
+    """The folder of the builds of exactly this source for this machine."""
+    content = hashlib.sha256(f"{platform.system()} {platform.machine()} {binary.link}".encode())
+    for source in sorted([*binary.module.glob("go.*"), *binary.module.glob("*.go")]):
+        content.update(source.name.encode() + b"\0" + source.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "oci-source-operator" / "tools" / content.hexdigest()[:16]
+
+
+def _build(binary: Binary, target: Path) -> None:
+    """Builds beside the target and renames: a reader sees no file or a whole one."""
+    go = shutil.which("go")
+    if go is None:
+        places = "neither in KUBEBUILDER_ASSETS nor on PATH" if binary.file else "not built yet"
+        raise MissingToolError(
+            f"{binary.name} is {places}, and building it needs Go 1.26 or newer: install Go and try again"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(binary, target):
+        if target.exists():  # another process has built it meanwhile
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{binary.name}-", dir=target.parent) as folder:
+            made = Path(folder) / binary.name
+            _go_build(go, binary, made)
+            made.replace(target)
+
+
+@contextmanager
+def _lock(binary: Binary, target: Path) -> Iterator[None]:
+    """One build of a binary at a time; the kernel frees the lock of a process that dies."""
+    with (target.parent / f".{binary.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waiting for another process that builds {binary.name}…")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _go_build(go: str, binary: Binary, made: Path) -> None:
+    command = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
+    command += [f"-ldflags=-s -w {binary.link}".rstrip(), "-o", str(made), binary.package]
+    environment = {**os.environ, "GOWORK": "off"}
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=binary.module,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,  # so that Ctrl-C reaches the compilers through us, in order
+        )
+        try:
+            _show_progress(binary, process)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(0)
+        if process.returncode != 0:
+            tail = "\n".join(output.read().splitlines()[-15:])
+            raise BuildError(f"building {binary.name} failed:\n{tail}")
+
+
+def _show_progress(binary: Binary, process: subprocess.Popen[bytes]) -> None:
+    """Says every few seconds how long the build has run: on a terminal in one line, in a log every half minute."""
+    terminal = sys.stderr.isatty()
+    span = f"{binary.minutes:g} minutes" if binary.minutes >= 1 else f"{binary.minutes * 60:.0f} seconds"
+    start = time.monotonic()
+    while True:
+        elapsed = round(time.monotonic() - start)
+        line = f"building {binary.name} (about {span}, once)… {elapsed} s"
+        _say(f"\r{line}" if terminal else line, end="" if terminal else "\n")
+        try:
+            process.wait(timeout=1 if terminal else 30)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    if terminal:
+        _say("")
+
+
+def _say(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="devkit.binaries", description="Builds what is missing, prints the paths.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BINARIES)} (default: all)")
+    names = parser.parse_args().names or list(BINARIES)
+    unknown = sorted(set(names) - set(BINARIES))
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(BINARIES)}")
+    try:
+        for name in names:
+            print(f"{name}: {locate(name)}")
+    except MissingToolError as missing:
+        _say(str(missing))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
