@@ -10,6 +10,7 @@ from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
 from ocisource.domain.evidence import Evidence, Judgement
 from ocisource.domain.ignore import IgnoreRules
+from ocisource.domain.status import Event
 
 
 class Spool(Protocol):
@@ -113,3 +114,41 @@ class Secrets(Protocol):
     async def secret(self, namespace: str, name: str, /) -> tuple[str, Mapping[str, bytes]]:
         """Type and data of the Secret. Raises SecretMissing or SecretError."""
         ...
+
+
+class Objects(Protocol):
+    """The OCIRepositories in the cluster, as dicts. A write that loses against another one raises Conflict, one to
+    an object that is gone raises NotFound (domain/errors.py)."""
+
+    async def get(self, namespace: str, name: str, /) -> dict[str, Any] | None:
+        """The object as it is now, None if there is none."""
+        ...
+
+    async def add_finalizer(self, obj: Mapping[str, Any], /) -> dict[str, Any]:
+        """The object with our finalizer (flux-compat B3), as the API server answers."""
+        ...
+
+    async def remove_finalizer(self, obj: Mapping[str, Any], /) -> None:
+        """Lets a deleted object go (flux-compat B20). An object that is gone already is fine."""
+        ...
+
+    async def patch_status(self, obj: Mapping[str, Any], status: Mapping[str, Any], /) -> dict[str, Any]:
+        """The object with `status` in place of the one in `obj`, by a merge patch that holds only if nobody has
+        written since `obj` was read (flux-compat B19). Nothing is written if nothing changes."""
+        ...
+
+
+class Recorder(Protocol):
+    """Where events go. Never waits and never fails (flux-compat B21, B22)."""
+
+    def record(self, obj: Mapping[str, Any], event: Event, /) -> None: ...
+
+
+class Gauges(Protocol):
+    """Where passes are counted (flux-compat G7)."""
+
+    def passed(self, namespace: str, name: str, seconds: float, result: str, /) -> None:
+        """`result` is success, error or stalled."""
+        ...
+
+    def forget(self, namespace: str, name: str, /) -> None: ...

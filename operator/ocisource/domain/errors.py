@@ -2,11 +2,19 @@
 
     RoomError                 a room could not do what it was asked; the text is for the user
      ├─ InvalidSource         the OCIRepository itself is wrong; names the field
+     ├─ InvalidDuration       a text is no duration
+     ├─ InvalidReference      spec.url or spec.ref cannot name an artifact, whatever the registry holds
+     │   ├─ InvalidRange      ref.semver does not parse
+     │   ├─ InvalidPattern    ref.semverFilter does not parse
+     │   └─ InvalidDigest     ref.digest does not parse
      ├─ RegistryError         the registry (or the way to it) answered with an error
      ├─ SecretError           a Secret is missing or unusable
      ├─ TrustError            trust material cannot be used (a key that does not parse)
      ├─ LayerError            the content of a layer breaks a rule
-     └─ StoreError            the disk refused
+     ├─ StoreError            the disk refused
+     └─ ClusterError          the Kubernetes API refused
+         ├─ NotFound          the object is gone
+         └─ Conflict          somebody else wrote first
     Failure                   what a pass ends with: condition, reason, message, retry or stall
 
 Rooms raise RoomErrors. Only the corridor knows which step it was in, so only the corridor
@@ -33,8 +41,25 @@ class InvalidSource(RoomError):
         self.problem = problem
 
 
-class InvalidRange(RoomError):
+class InvalidDuration(RoomError):
+    """A text is no duration: not Go's syntax, or longer than Go can count."""
+
+
+class InvalidReference(RoomError):
+    """What the object says about which artifact it means cannot be right: only a change of the object can help,
+    so it stalls (flux-compat C9, J11). Itself, it is about spec.url."""
+
+
+class InvalidRange(InvalidReference):
     """A semver constraint does not parse. The text is what clients know (flux-compat C10)."""
+
+
+class InvalidPattern(InvalidReference):
+    """A semverFilter is no RE2 expression. The text is what clients know (flux-compat C10)."""
+
+
+class InvalidDigest(InvalidReference):
+    """A digest is not `sha256:` and 64 hex digits. The text is what clients know (flux-compat C11)."""
 
 
 class RegistryError(RoomError):
@@ -75,6 +100,18 @@ class StoreError(RoomError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ClusterError(RoomError):
+    """The Kubernetes API refused; the text names the verb, the resource and what is missing."""
+
+
+class NotFound(ClusterError):  # noqa: N818 - the API's own name for it (metav1.StatusReasonNotFound)
+    """The object is gone."""
+
+
+class Conflict(ClusterError):  # noqa: N818 - the API's own name for it (metav1.StatusReasonConflict)
+    """Somebody else wrote the object since it was read."""
 
 
 class Failure(Exception):

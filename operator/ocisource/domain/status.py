@@ -134,6 +134,13 @@ def _written_artifact(artifact: Artifact) -> dict[str, Any]:
     return result
 
 
+def is_due(source: Source, found: Status) -> bool:
+    """Whether somebody waits for this pass: a new generation or a request that was not handled (flux-compat B5)."""
+    return source.generation != found.observed_generation or bool(
+        source.requested_at and source.requested_at != found.handled
+    )
+
+
 def progress(source: Source, found: Status, now: str) -> Status:
     """The status while a pass takes long enough to be seen (flux-compat B5, B6)."""
     marks = c.Conditions(found.conditions, source.generation, now)

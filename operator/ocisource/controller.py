@@ -1,0 +1,245 @@
+"""What happens to one key of the work queue: look at the object, run a pass, write what came of it, say when next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ocisource.domain import durations
+from ocisource.domain import status as s
+from ocisource.domain.errors import Conflict, Failure, InvalidReference, InvalidSource, NotFound, StoreError
+from ocisource.domain.reference import parse_url
+from ocisource.domain.source import REQUESTED_AT, Source, parse_source
+from ocisource.ports import Gauges, Objects, Recorder, Store
+from ocisource.reconcile import Corridor
+from ocisource.telemetry import about
+from ocisource.workqueue import Key, Queue, Result
+
+logger = logging.getLogger(__name__)
+
+WRITE_TRIES = 5
+PROGRESS_AFTER = 1.0
+"""Seconds after which a pass is worth to be seen in the status. Most end sooner, and their one write says it all."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the controller works with."""
+
+    corridor: Corridor
+    objects: Objects
+    recorder: Recorder
+    store: Store
+    queue: Queue
+    gauges: Gauges
+    clock: Callable[[], str]
+    uniform: Callable[[], float]
+    jitter_percent: float = 5.0
+
+
+class Controller:
+    """Keeps the newest known state of every object, and turns events into work and work into status."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._objects: dict[Key, dict[str, Any]] = {}
+        self._seen: dict[Key, _Asks] = {}
+
+    @property
+    def keys(self) -> Iterator[Key]:
+        """The objects that this process knows of."""
+        return iter(list(self._objects))
+
+    def on_event(self, kind: str | None, obj: dict[str, Any]) -> None:
+        """An event of the watch. Only what asks for a pass becomes work: a new object, a new generation, a request
+        or a deletion (flux-compat B1). Our own writes come back as events, too, and must not."""
+        metadata = obj["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if kind == "DELETED":
+            self._objects.pop(key, None)
+            self._seen.pop(key, None)
+            self._desk.queue.add(key, "")
+            return
+        known = self._objects.get(key)
+        if known is None or _age(obj) >= _age(known):
+            self._objects[key] = obj
+        before, now = self._seen.get(key), _Asks.of(obj)
+        self._seen[key] = now
+        if now.for_a_pass_since(before):
+            self._desk.queue.add(key, _lane(obj))
+
+    async def process(self, key: Key) -> Result:
+        """One pass of the work queue. Raises only what nobody foresaw."""
+        obj = self._objects.get(key)
+        if obj is None:
+            return await self._gone(key)
+        started = time.monotonic()
+        try:
+            result = await self._pass(key, obj)
+        except NotFound:
+            return await self._gone(key)
+        outcome = "error" if result.failed else "success"
+        self._desk.gauges.passed(*key, time.monotonic() - started, outcome)
+        return result
+
+    async def _pass(self, key: Key, obj: dict[str, Any]) -> Result:
+        try:
+            source = parse_source(obj)
+        except InvalidSource as error:
+            return await self._refused(key, obj, error)
+        if source.deleting:
+            return await self._delete(key)
+        if not source.finalized:
+            obj = self._remember(key, await self._desk.objects.add_finalizer(obj))
+        if source.suspended:
+            logger.info("reconciliation is suspended for this object", extra=about(*key))
+            await self._write(key, obj, lambda found: s.suspended(source, found, self._desk.clock()))
+            return Result()
+        return await self._reconcile(key, obj, source)
+
+    async def _reconcile(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
+        found = s.parse_status(obj)
+        running = asyncio.create_task(self._desk.corridor.run(source, found, lambda *step: _log(key, *step)))
+        try:
+            done, _ = await asyncio.wait({running}, timeout=PROGRESS_AFTER)
+            if not done and s.is_due(source, found):
+                obj = await self._write(key, obj, lambda then: s.progress(source, then, self._desk.clock()))
+            report = await running
+        finally:
+            running.cancel()
+        return await self._conclude(key, obj, source, report)
+
+    async def _conclude(self, key: Key, obj: dict[str, Any], source: Source, report: s.Report) -> Result:
+        before = s.parse_status(obj)
+        written = await self._write(key, obj, lambda found: s.concluded(source, found, report, self._desk.clock()))
+        for event in s.events(source, before, report):
+            self._tell(key, written, event)
+        failure = report.failure
+        if failure is not None and failure.stalls:
+            return Result()
+        if failure is not None or not s.is_ready(s.parse_status(written)):
+            return Result(failed=True)
+        if source.interval == 0:  # admitted, and means never (flux-compat B12)
+            return Result()
+        return Result(after=durations.jittered(source.interval, self._desk.jitter_percent, self._desk.uniform()))
+
+    async def _refused(self, key: Key, obj: dict[str, Any], error: InvalidSource) -> Result:
+        """An object that the schema lets pass and that still cannot be worked on, such as one without spec (A4). It
+        stalls like a bad URL, and a mended spec brings it back."""
+        metadata = obj["metadata"]
+        bare = {**obj, "spec": {"url": "oci://", "interval": "0s", "suspend": (obj.get("spec") or {}).get("suspend")}}
+        source = parse_source(bare)
+        if source.deleting:
+            return await self._delete(key)
+        url = (obj.get("spec") or {}).get("url", "")
+        message = f"URL validation failed for '{url}': {error}"
+        failure = Failure("FetchFailed", "URLInvalid", message, stalls=True)
+        logger.error(message, extra=about(metadata["namespace"], metadata["name"]))
+        return await self._conclude(key, obj, source, s.Report(failure=failure))
+
+    async def _delete(self, key: Key) -> Result:
+        """Flux-compat B20. Reads live before it destroys: what the watch told may be long ago."""
+        obj = await self._desk.objects.get(*key)
+        if obj is None:
+            return await self._gone(key)
+        if not obj["metadata"].get("deletionTimestamp"):
+            self._remember(key, obj)
+            return Result(after=0)
+        try:
+            removed = await self._desk.store.remove(*key)
+        except StoreError as error:
+            message = f"garbage collection for deleted resource failed: {error}"
+            self._tell(key, obj, s.Event(s.WARNING, "GarbageCollectionFailed", message))
+            return Result(failed=True)
+        if removed:
+            message = "garbage collected artifacts for deleted resource"
+            self._tell(key, obj, s.Event(s.NORMAL, "GarbageCollectionSucceeded", message))
+        await self._desk.objects.remove_finalizer(obj)
+        return Result()
+
+    async def _gone(self, key: Key) -> Result:
+        """The watch says that the object is gone. If that is so, nothing of it is kept; if it only left our part of
+        the cluster (a label moved it to another shard), its files are not ours to delete."""
+        known = self._objects.get(key)
+        live = await self._desk.objects.get(*key)
+        if self._objects.get(key) is not known or (known is not None and live is not None):
+            return Result(after=0)  # it came back meanwhile
+        self._objects.pop(key, None)
+        self._seen.pop(key, None)
+        self._desk.gauges.forget(*key)
+        if live is None:
+            await self._desk.store.remove(*key)
+        if key not in self._objects:
+            self._desk.queue.forget(key)
+        return Result()
+
+    async def _write(self, key: Key, obj: dict[str, Any], compute: Callable[[s.Status], s.Status]) -> dict[str, Any]:
+        """Writes the status that `compute` makes of the one that is there. Who loses against another writer reads
+        again and computes again; facts of the pass stay what they are."""
+        for _ in range(WRITE_TRIES):
+            status = s.written(compute(s.parse_status(obj)))
+            try:
+                return self._remember(key, await self._desk.objects.patch_status(obj, status))
+            except Conflict:
+                fresh = await self._desk.objects.get(*key)
+                if fresh is None:
+                    raise NotFound("the object was deleted during the pass") from None
+                obj = fresh
+        raise Conflict(f"the status was written by somebody else {WRITE_TRIES} times in a row")
+
+    def _remember(self, key: Key, obj: dict[str, Any]) -> dict[str, Any]:
+        """Keeps an answer of the API server, unless the watch was faster and knows better."""
+        known = self._objects.get(key)
+        if known is not None and _age(obj) >= _age(known):
+            self._objects[key] = obj
+        return obj
+
+    def _tell(self, key: Key, obj: Mapping[str, Any], event: s.Event) -> None:
+        level = logging.ERROR if event.type == s.WARNING else logging.INFO
+        logger.log(level, event.message, extra=about(*key, error=event.reason if level == logging.ERROR else ""))
+        self._desk.recorder.record(obj, event)
+
+
+@dataclass(frozen=True)
+class _Asks:
+    """What of an object asks for a pass when it changes (flux-compat B1)."""
+
+    uid: str
+    generation: int
+    deleting: bool
+    request: str
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> _Asks:
+        metadata = obj["metadata"]
+        request = (metadata.get("annotations") or {}).get(REQUESTED_AT) or ""
+        deleting = bool(metadata.get("deletionTimestamp"))
+        return cls(metadata.get("uid", ""), metadata.get("generation", 0), deleting, request)
+
+    def for_a_pass_since(self, before: _Asks | None) -> bool:
+        """Whether a pass is due. A request that was removed asks for nothing."""
+        if before is None:
+            return True
+        return self != (before if self.request else replace(before, request=""))
+
+
+def _age(obj: Mapping[str, Any]) -> int:
+    """Resource versions are ordered numbers (Kubernetes 1.35 and later promise it, etcd always gave it)."""
+    version = obj["metadata"].get("resourceVersion") or "0"
+    return int(version) if version.isdigit() else 0
+
+
+def _lane(obj: Mapping[str, Any]) -> str:
+    """Objects of one registry share a lane, so a registry that does not answer holds only those."""
+    try:
+        return parse_url(str((obj.get("spec") or {}).get("url") or "")).registry
+    except InvalidReference:
+        return ""
+
+
+def _log(key: Key, step: str, outcome: str) -> None:
+    logger.debug("%s: %s", step, outcome, extra=about(*key))
