@@ -106,11 +106,11 @@ class ClusterError(RoomError):
     """The Kubernetes API refused; the text names the verb, the resource and what is missing."""
 
 
-class NotFound(ClusterError):  # noqa: N818 - the API's own name for it (metav1.StatusReasonNotFound)
+class NotFound(ClusterError):
     """The object is gone."""
 
 
-class Conflict(ClusterError):  # noqa: N818 - the API's own name for it (metav1.StatusReasonConflict)
+class Conflict(ClusterError):
     """Somebody else wrote the object since it was read."""
 
 

@@ -1,0 +1,305 @@
+"""What a client sees of a pass: the end states of flux-compat B18, their events (B21) and when nothing changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from ocisource.domain import conditions as c
+from ocisource.domain import status as s
+from ocisource.domain.content import Artifact, Revision
+from ocisource.domain.errors import Failure
+from ocisource.domain.reference import Reference
+from ocisource.domain.source import Source, Verify
+
+NOW, LATER = "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
+OLD = Revision("1.0.0", "sha256:" + "a" * 64)
+NEW = Revision("1.1.0", "sha256:" + "b" * 64)
+REF = "registry.example.com/team/app:1.1.0"
+LATEST = "http://source/ocirepository/team/app/latest.tar.gz"
+SOURCE = Source(
+    namespace="team",
+    name="app",
+    uid="u",
+    generation=1,
+    url="oci://registry.example.com/team/app",
+    interval=300.0,
+    timeout=60.0,
+    reference=Reference(digest="", semver="*", semver_filter="", tag=""),
+    verify=Verify("cosign", "pub"),
+)
+UNSIGNED = Failure(c.SOURCE_VERIFIED, "VerificationError", "failed to verify the signature using provider 'cosign': no")
+NO_ANSWER = Failure(c.FETCH_FAILED, "OCIArtifactPullFailed", "failed to determine artifact digest: no answer")
+BAD_URL = Failure(c.FETCH_FAILED, "URLInvalid", "URL validation failed for 'oci://x'", stalls=True)
+
+
+def artifact(revision: Revision, **metadata: str) -> Artifact:
+    path = f"ocirepository/team/app/{revision.digest}.tar.gz"
+    digest = "sha256:" + revision.tag[2] * 64
+    return Artifact(path, f"http://source/{path}", str(revision), digest, 100, NOW, MappingProxyType(metadata))
+
+
+def a_report(**facts: Any) -> s.Report:
+    defaults: dict[str, Any] = {"reference": REF, "latest_url": LATEST}
+    return s.Report(**defaults | facts)
+
+
+FIRST_SYNC = a_report(resolved=OLD, verified=f"verified signature of revision {OLD}", stored=artifact(OLD))
+
+
+def ready_status() -> s.Status:
+    return s.concluded(SOURCE, s.Status(), FIRST_SYNC, NOW)
+
+
+def told(status: s.Status) -> dict[str, tuple[str, str]]:
+    return {condition.type: (condition.status, condition.reason) for condition in status.conditions}
+
+
+def message(status: s.Status, kind: str) -> str:
+    condition = status.condition(kind)
+    assert condition is not None
+    return condition.message
+
+
+def test_a_first_sync_ends_ready_with_the_artifact() -> None:
+    status = ready_status()
+
+    assert told(status) == {
+        "Ready": ("True", "Succeeded"),
+        "ArtifactInStorage": ("True", "Succeeded"),
+        "SourceVerified": ("True", "Succeeded"),
+    }
+    assert message(status, "Ready") == f"stored artifact for digest '{OLD}'"
+    assert (status.observed_generation, status.url, status.artifact) == (1, LATEST, artifact(OLD))
+
+
+def test_an_upstream_blip_keeps_the_artifact_and_retries() -> None:
+    found = ready_status()
+
+    status = s.concluded(SOURCE, found, a_report(kept=found.artifact, failure=NO_ANSWER), LATER)
+
+    assert told(status) == {
+        "Reconciling": ("True", "ProgressingWithRetry"),
+        "Ready": ("False", "OCIArtifactPullFailed"),
+        "FetchFailed": ("True", "OCIArtifactPullFailed"),
+        "ArtifactInStorage": ("True", "Succeeded"),
+        "SourceVerified": ("True", "Succeeded"),
+    }
+    assert status.artifact == found.artifact
+
+
+def test_a_new_revision_that_is_not_signed_leaves_the_old_artifact_served() -> None:
+    found = ready_status()
+    report = a_report(kept=found.artifact, resolved=NEW, failure=UNSIGNED)
+
+    status = s.concluded(SOURCE, found, report, LATER)
+
+    assert told(status) == {
+        "Reconciling": ("True", "ProgressingWithRetry"),
+        "Ready": ("False", "VerificationError"),
+        "ArtifactOutdated": ("True", "NewRevision"),
+        "ArtifactInStorage": ("True", "Succeeded"),
+        "SourceVerified": ("False", "VerificationError"),
+    }
+    assert message(status, "ArtifactOutdated") == f"new revision '{NEW}' for '{REF}'"
+    assert message(status, "Reconciling") == f"building artifact: new revision '{NEW}' for '{REF}'"
+    assert status.artifact == artifact(OLD)
+
+
+def test_an_unsigned_first_revision_has_no_artifact_and_does_not_move_the_generation() -> None:
+    status = s.concluded(SOURCE, s.Status(), a_report(resolved=OLD, failure=UNSIGNED), NOW)
+
+    assert told(status) == {
+        "Reconciling": ("True", "ProgressingWithRetry"),
+        "Ready": ("False", "VerificationError"),
+        "SourceVerified": ("False", "VerificationError"),
+    }
+    assert (status.artifact, status.url, status.observed_generation) == (None, "", -1)
+
+
+def test_a_bad_url_stalls_and_counts_as_observed() -> None:
+    status = s.concluded(SOURCE, s.Status(), a_report(failure=BAD_URL), NOW)
+
+    assert told(status) == {
+        "Stalled": ("True", "URLInvalid"),
+        "Ready": ("False", "URLInvalid"),
+        "FetchFailed": ("True", "URLInvalid"),
+    }
+    assert status.observed_generation == 1
+
+
+def test_a_mended_url_ends_the_stall() -> None:
+    stalled = s.concluded(SOURCE, s.Status(), a_report(failure=BAD_URL), NOW)
+
+    status = s.concluded(replace(SOURCE, generation=2), stalled, FIRST_SYNC, LATER)
+
+    assert "Stalled" not in told(status)
+    assert told(status)["Ready"] == ("True", "Succeeded")
+
+
+def test_an_artifact_that_disappeared_is_no_longer_promised() -> None:
+    found = ready_status()
+
+    status = s.concluded(SOURCE, found, a_report(damage="", failure=NO_ANSWER), LATER)
+
+    assert status.artifact is None
+    assert status.url == ""
+    assert "ArtifactInStorage" not in told(status)
+    assert message(status, "Reconciling") == "building artifact: disappeared from storage"
+
+
+@pytest.mark.parametrize(
+    ("generation", "kept", "expected"),
+    [
+        (1, False, "building artifact"),
+        (1, True, "reconciliation in progress"),
+        (2, True, "processing object: new generation 1 -> 2"),
+    ],
+)
+def test_a_failure_tells_how_far_the_pass_came(generation: int, kept: bool, expected: str) -> None:
+    found = ready_status()
+    report = a_report(kept=found.artifact if kept else None, failure=NO_ANSWER)
+
+    status = s.concluded(replace(SOURCE, generation=generation), found, report, LATER)
+
+    assert message(status, "Reconciling") == expected
+
+
+def test_the_same_failure_again_changes_nothing() -> None:
+    first = s.concluded(SOURCE, s.Status(), a_report(resolved=OLD, failure=UNSIGNED), NOW)
+
+    second = s.concluded(SOURCE, first, a_report(resolved=OLD, failure=UNSIGNED), LATER)
+
+    assert s.written(second) == s.written(first)
+
+
+def test_a_pass_without_news_changes_nothing() -> None:
+    """B9: a no-op run writes no status."""
+    found = ready_status()
+
+    status = s.concluded(SOURCE, found, a_report(kept=found.artifact, resolved=OLD), LATER)
+
+    assert s.written(status) == s.written(found)
+
+
+def test_a_verdict_that_is_no_longer_asked_for_goes() -> None:
+    found = ready_status()
+    source = replace(SOURCE, verify=None, generation=2)
+
+    status = s.concluded(source, found, a_report(kept=found.artifact, resolved=OLD), LATER)
+
+    assert "SourceVerified" not in told(status)
+    assert told(status)["Ready"] == ("True", "Succeeded")
+
+
+def test_a_request_is_marked_as_handled_also_when_the_pass_fails() -> None:
+    """B14."""
+    status = s.concluded(replace(SOURCE, requested_at="t1"), s.Status(), a_report(failure=NO_ANSWER), NOW)
+
+    assert status.handled == "t1"
+
+
+def test_a_suspended_object_keeps_its_artifact_and_is_observed_once_it_has_conditions() -> None:
+    """B4."""
+    found = ready_status()
+    source = replace(SOURCE, generation=2, requested_at="t1")
+
+    status = s.suspended(source, found, LATER)
+
+    assert (status.artifact, status.url) == (found.artifact, found.url)
+    assert (status.observed_generation, status.handled) == (2, "t1")
+    assert s.suspended(SOURCE, s.Status(), NOW) == s.Status()
+
+
+def test_a_suspended_object_is_not_stalled() -> None:
+    stalled = s.concluded(SOURCE, s.Status(), a_report(failure=BAD_URL), NOW)
+
+    assert "Stalled" not in told(s.suspended(replace(SOURCE, generation=2), stalled, LATER))
+
+
+def test_progress_shows_what_the_pass_is_for() -> None:
+    """B5."""
+    status = s.progress(SOURCE, s.Status(), NOW)
+
+    assert told(status) == {"Reconciling": ("True", "Progressing"), "Ready": ("Unknown", "Progressing")}
+    assert message(status, "Reconciling") == "processing object: new generation -1 -> 1"
+    assert status.observed_generation == -1
+
+
+def test_ready_stays_while_a_ready_object_is_looked_at_again() -> None:
+    found = ready_status()
+
+    status = s.progress(replace(SOURCE, requested_at="t1"), found, LATER)
+
+    assert told(status)["Ready"] == ("True", "Succeeded")
+    assert message(status, "Reconciling") == "reconciliation in progress"
+
+
+def test_a_status_survives_writing_and_reading() -> None:
+    status = replace(ready_status(), observed_ignore="", handled="t1", artifact=artifact(OLD, key="value"))
+
+    assert s.parse_status({"status": s.written(status)}) == status
+
+
+def events(found: s.Status, report: s.Report, source: Source = SOURCE) -> list[tuple[str, str, str]]:
+    return [(event.type, event.reason, event.message) for event in s.events(source, found, report)]
+
+
+def test_a_new_artifact_is_told_with_its_origin() -> None:
+    origin = {"org.opencontainers.image.source": "https://example.com/r", "org.opencontainers.image.revision": "main/1"}
+    report = a_report(resolved=OLD, stored=artifact(OLD, **origin))
+
+    assert events(s.Status(), report) == [
+        (
+            "Normal",
+            "NewArtifact",
+            f"stored artifact with revision '{OLD}' from '{SOURCE.url}', "
+            "origin source 'https://example.com/r', origin revision 'main/1'",
+        )
+    ]
+
+
+def test_the_event_carries_revision_digest_and_the_annotations_for_receivers() -> None:
+    source = replace(SOURCE, event_annotations=MappingProxyType({"event.toolkit.fluxcd.io/team": "a"}))
+
+    (event,) = s.events(source, s.Status(), a_report(resolved=OLD, stored=artifact(OLD)))
+
+    assert dict(event.annotations) == {
+        "event.toolkit.fluxcd.io/team": "a",
+        "source.toolkit.fluxcd.io/revision": str(OLD),
+        "source.toolkit.fluxcd.io/digest": artifact(OLD).digest,
+    }
+
+
+def test_a_recovery_without_new_content_is_told_as_success() -> None:
+    found = ready_status()
+    failed = s.concluded(SOURCE, found, a_report(kept=found.artifact, failure=NO_ANSWER), NOW)
+
+    told_events = events(failed, a_report(kept=found.artifact, resolved=OLD))
+
+    assert [event[:2] for event in told_events] == [("Normal", "Succeeded")]
+
+
+def test_a_pass_without_news_tells_nothing() -> None:
+    """J9."""
+    found = ready_status()
+
+    assert events(found, a_report(kept=found.artifact, resolved=OLD)) == []
+
+
+def test_damage_and_collection_are_told_before_the_outcome() -> None:
+    found = ready_status()
+    report = a_report(damage="computed digest doesn't match 'sha256:1'", collected=2, failure=NO_ANSWER)
+
+    assert events(found, report) == [
+        ("Normal", "GarbageCollectionSucceeded", "garbage collected 2 artifacts"),
+        (
+            "Warning",
+            "ArtifactVerificationFailed",
+            "failed to verify integrity of artifact: computed digest doesn't match 'sha256:1'",
+        ),
+        ("Warning", "OCIArtifactPullFailed", NO_ANSWER.message),
+    ]
