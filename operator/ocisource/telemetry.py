@@ -102,7 +102,7 @@ class _Histogram:
 
 
 class Metrics:
-    """The metrics of the process in the Prometheus text format (version 0.0.4).
+    """Fits `ports.Gauges`: the metrics of the process in the Prometheus text format (version 0.0.4).
 
     Written by the loop that reconciles and read by the thread that serves them; the lock is held for a copy only,
     never while text is made.
@@ -111,13 +111,13 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._durations: dict[tuple[str, str], _Histogram] = {}
-        self._results = dict.fromkeys(("success", "error", "requeue", "requeue_after"), 0)
+        self._results = dict.fromkeys(("success", "error", "stalled"), 0)
         self._gauges: dict[str, tuple[str, str, Callable[[], Iterable[Sample]]]] = {}
         self._counters: dict[str, tuple[str, dict[str, float]]] = {}
         self._started = time.time()
 
-    def observe_pass(self, namespace: str, name: str, seconds: float, result: str) -> None:
-        """A pass took `seconds`; `result` is success, error, requeue or requeue_after."""
+    def passed(self, namespace: str, name: str, seconds: float, result: str) -> None:
+        """A pass took `seconds`; `result` is one word: success, error, stalled."""
         bucket = bisect.bisect_left(BUCKETS, seconds)
         with self._lock:
             histogram = self._durations.get((namespace, name))
@@ -125,7 +125,7 @@ class Metrics:
                 histogram = self._durations[namespace, name] = _Histogram()
             histogram.counts[bucket] += 1
             histogram.total += seconds
-            self._results[result] += 1
+            self._results[result] = self._results.get(result, 0) + 1
 
     def forget(self, namespace: str, name: str) -> None:
         """The object was deleted: its series end."""

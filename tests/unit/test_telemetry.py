@@ -89,7 +89,7 @@ def test_the_duration_of_passes_is_a_histogram_of_the_object() -> None:
     """G7: kind, name, namespace; ten exponential buckets from 0.01 to 1800."""
     metrics = Metrics()
     for seconds in (0.005, 0.02, 5000):
-        metrics.observe_pass("apps", "podinfo", seconds, "success")
+        metrics.passed("apps", "podinfo", seconds, "success")
     page = metrics.render()
     labels = 'kind="OCIRepository",name="podinfo",namespace="apps"'
     bucket = f"gotk_reconcile_duration_seconds_bucket{{{labels},le="
@@ -106,8 +106,8 @@ def test_the_duration_of_passes_is_a_histogram_of_the_object() -> None:
 
 def test_results_are_counted_by_their_word() -> None:
     metrics = Metrics()
-    metrics.observe_pass("ns", "a", 1, "error")
-    metrics.observe_pass("ns", "b", 1, "requeue_after")
+    metrics.passed("ns", "a", 1, "error")
+    metrics.passed("ns", "b", 1, "stalled")
     page = metrics.render()
     assert sample(page, 'controller_runtime_reconcile_total{controller="ocirepository",result="error"}') == 1
     assert sample(page, 'controller_runtime_reconcile_total{controller="ocirepository",result="success"}') == 0
@@ -116,8 +116,8 @@ def test_results_are_counted_by_their_word() -> None:
 
 def test_series_of_a_deleted_object_end() -> None:
     metrics = Metrics()
-    metrics.observe_pass("ns", "a", 1, "success")
-    metrics.observe_pass("ns", "b", 1, "success")
+    metrics.passed("ns", "a", 1, "success")
+    metrics.passed("ns", "b", 1, "success")
     metrics.forget("ns", "a")
     page = metrics.render()
     assert 'name="a"' not in page
@@ -150,7 +150,7 @@ def test_the_process_tells_its_cpu_and_memory() -> None:
 
 def test_every_line_of_the_page_parses() -> None:
     metrics = Metrics()
-    metrics.observe_pass("ns", "a", 0.1, "success")
+    metrics.passed("ns", "a", 0.1, "success")
     metrics.gauge("depth", "Depth.", lambda: 0.5, {})
     page = metrics.render()
     assert page.endswith("\n")
@@ -165,7 +165,7 @@ def test_the_page_can_be_made_while_passes_end() -> None:
     reader = threading.Thread(target=lambda: pages.extend(metrics.render() for _ in range(20)))
     reader.start()
     for number in range(2000):
-        metrics.observe_pass("ns", str(number % 300), 0.1, "success")
+        metrics.passed("ns", str(number % 300), 0.1, "success")
         metrics.forget("ns", str((number + 150) % 300))
     reader.join()
     assert len(pages) == 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from ocisource.cluster.errors import ApiError, Unavailable, api_error
+from ocisource.cluster.errors import ApiError, UnavailableError, api_error
 
 if TYPE_CHECKING:
     from ocisource.cluster.config import ClusterConfig
@@ -134,7 +134,7 @@ class KubeAPI:
             last = attempt == TRIES
             try:
                 answer = await self._send(method, path, body, params, headers or {})
-            except Unavailable as error:
+            except UnavailableError as error:
                 if last or not (method == "GET" or error.reason == "NotSent"):
                     raise
                 await self._sleep(0.1 * 2**attempt)
@@ -168,12 +168,12 @@ class KubeAPI:
             ) as response:
                 return _Answer(response.status, await response.read(), _retry_after(response.headers))
         except aiohttp.ClientConnectorError as error:
-            raise Unavailable(0, "NotSent", f"the API server cannot be reached: {error}") from error
+            raise UnavailableError(0, "NotSent", f"the API server cannot be reached: {error}") from error
         except TimeoutError as error:
-            raise Unavailable(0, "Timeout", f"the API server did not answer within {TIMEOUT:.0f}s") from error
+            raise UnavailableError(0, "Timeout", f"the API server did not answer within {TIMEOUT:.0f}s") from error
         except aiohttp.ClientError as error:
             text = str(error) or type(error).__name__
-            raise Unavailable(0, "", f"the connection to the API server broke: {text}") from error
+            raise UnavailableError(0, "", f"the connection to the API server broke: {text}") from error
 
 
 def _wait(method: str, answer: _Answer, attempt: int) -> float | None:

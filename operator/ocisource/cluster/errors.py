@@ -1,22 +1,17 @@
-"""What the Kubernetes API answers when it says no.
+"""What the Kubernetes API answers when it says no; the corridor's view of it is in domain/errors.py.
 
-RoomError
- └─ ClusterError        the cluster cannot be used
-     ├─ ConfigError     the way to the cluster is not described, or wrongly; names the file and the entry
-     └─ ApiError        one request failed: status, reason and message as the API server gave them
-         ├─ NotFound    404
-         ├─ Conflict    409: somebody else was faster, or the name is taken
-         ├─ Forbidden   403: names the RBAC rule that is missing
-         └─ Unavailable no answer, or one that asks to come later
+ClusterError                  (domain) the cluster cannot be used
+ ├─ ConfigError               the way to the cluster is not described, or wrongly; names the file and the entry
+ └─ ApiError                  one request failed: status, reason and message as the API server gave them
+     ├─ NotFoundError         404; is a domain NotFound too
+     ├─ ConflictError         409: somebody else was faster, or the name is taken; is a domain Conflict too
+     ├─ ForbiddenError        403: names the RBAC rule that is missing
+     └─ UnavailableError      no answer, or one that asks to come later
 """
 
 from __future__ import annotations
 
-from ocisource.domain.errors import RoomError
-
-
-class ClusterError(RoomError):
-    """The cluster cannot be used."""
+from ocisource.domain.errors import ClusterError, Conflict, NotFound
 
 
 class ConfigError(ClusterError):
@@ -31,29 +26,33 @@ class ApiError(ClusterError):
         super().__init__(message)
         self.status = status
         self.reason = reason
-        self.message = message
 
 
-class NotFound(ApiError):
+class NotFoundError(ApiError, NotFound):
     """What was asked for does not exist."""
 
 
-class Conflict(ApiError):
+class ConflictError(ApiError, Conflict):
     """The object changed since it was read, or exists already."""
 
 
-class Forbidden(ApiError):
+class ForbiddenError(ApiError):
     """RBAC does not allow it."""
 
 
-class Unavailable(ApiError):
+class UnavailableError(ApiError):
     """The API server did not answer, or cannot now."""
 
 
-_FAMILY: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 429: Unavailable}
+_FAMILY: dict[int, type[ApiError]] = {
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    429: UnavailableError,
+}
 
 
 def api_error(status: int, reason: str, message: str) -> ApiError:
     """The member of the family for an HTTP status."""
-    family = Unavailable if status >= 500 else _FAMILY.get(status, ApiError)
+    family = UnavailableError if status >= 500 else _FAMILY.get(status, ApiError)
     return family(status, reason, message)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ocisource.cluster.errors import ClusterError, NotFound
+from ocisource.cluster.errors import NotFoundError
+from ocisource.domain.errors import ClusterError
 from ocisource.domain.source import FINALIZER, GROUP, KIND, PLURAL
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ Object = dict[str, Any]
 
 
 class Objects:
-    """OCIRepositories, in all namespaces or one (`namespace`), all or those that `selector` selects by labels.
+    """Fits `ports.Objects`: OCIRepositories of all namespaces or one (`namespace`), all or those that `selector`
+    selects by their labels.
 
     Writes are JSON merge patches with the resourceVersion that was read: who was overtaken gets Conflict, reads again
     and computes again. Nothing is sent when nothing changed. Every method raises ApiError.
@@ -38,7 +40,7 @@ class Objects:
         """Raises ClusterError, saying what to do, if the API server does not serve OCIRepository."""
         try:
             found = await self._api.get(f"/apis/{GROUP}/{VERSION}")
-        except NotFound:
+        except NotFoundError:
             found = {}
         if not any(resource.get("name") == PLURAL for resource in found.get("resources") or ()):
             raise ClusterError(
@@ -46,9 +48,12 @@ class Objects:
                 "`kubectl apply -f crds/` and start again"
             )
 
-    async def get(self, namespace: str, name: str) -> Object:
-        """The object as it is now. Raises NotFound."""
-        return await self._api.get(path(namespace, name))
+    async def get(self, namespace: str, name: str) -> Object | None:
+        """The object as it is now, None if there is none."""
+        try:
+            return await self._api.get(path(namespace, name))
+        except NotFoundError:
+            return None
 
     async def keys(self) -> set[tuple[str, str]]:
         """Namespace and name of every object, read without their contents; whole, or an error."""
@@ -66,33 +71,33 @@ class Objects:
                 return found
             params["continue"] = onward
 
-    async def add_finalizer(self, obj: Object) -> Object:
+    async def add_finalizer(self, obj: Mapping[str, Any]) -> Object:
         """The object with our finalizer, as the API server has it now (flux-compat B3)."""
         there = list(obj["metadata"].get("finalizers") or ())
         if FINALIZER in there:
-            return obj
+            return dict(obj)
         return await self._patch_finalizers(obj, [*there, FINALIZER])
 
-    async def remove_finalizer(self, obj: Object) -> None:
+    async def remove_finalizer(self, obj: Mapping[str, Any]) -> None:
         """Lets the object go (flux-compat B20). One that is gone already is as good."""
         there = list(obj["metadata"].get("finalizers") or ())
         if FINALIZER not in there:
             return
         try:
             await self._patch_finalizers(obj, [one for one in there if one != FINALIZER])
-        except NotFound:
+        except NotFoundError:
             return
 
-    async def _patch_finalizers(self, obj: Object, finalizers: list[str]) -> Object:
+    async def _patch_finalizers(self, obj: Mapping[str, Any], finalizers: list[str]) -> Object:
         metadata = obj["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers or None}}
         return await self._api.patch(path(metadata["namespace"], metadata["name"]), body, MANAGER)
 
-    async def patch_status(self, obj: Object, status: Mapping[str, Any]) -> Object:
+    async def patch_status(self, obj: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
         """The object with `status` as its whole status, as the API server has it now."""
         changes = merge_patch(obj.get("status") or {}, status)
         if not changes:
-            return obj
+            return dict(obj)
         metadata = obj["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": changes}
         return await self._api.patch(path(metadata["namespace"], metadata["name"]) + "/status", body, MANAGER)

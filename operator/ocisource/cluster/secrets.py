@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from ocisource.cluster.errors import ApiError, NotFound
+from ocisource.cluster.errors import ApiError, NotFoundError
 from ocisource.domain.errors import SecretError, SecretMissing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ClusterSecrets:
         """Type and decoded data of the Secret. Raises SecretMissing or SecretError."""
         try:
             found = await self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
-        except NotFound as error:
+        except NotFoundError as error:
             raise SecretMissing(namespace, name) from error
         except ApiError as error:
             raise SecretError(f"secret '{namespace}/{name}' cannot be read: {error}") from error

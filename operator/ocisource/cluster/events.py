@@ -1,0 +1,124 @@
+"""What happened to an object, told to whoever watches: core/v1 Events, and the notification controller (flux-compat
+B21, B22). Telling never delays a pass and never fails one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ocisource.cluster.correlator import Correlator, Telling
+from ocisource.cluster.errors import NotFoundError
+from ocisource.cluster.objects import MANAGER, reference
+from ocisource.cluster.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ocisource.cluster.api import KubeAPI
+    from ocisource.cluster.webhook import Webhook
+    from ocisource.domain.status import Event
+
+COMPONENT = "source-controller"
+LONGEST_MESSAGE = 1024
+"""Bytes of `message`, the bound that API servers set."""
+
+WAITING = 2000
+"""Events that may wait to be posted."""
+
+
+@dataclass(frozen=True)
+class _Occurrence:
+    about: dict[str, str]
+    event: Event
+    when: float
+
+
+class EventRecorder:
+    """Fits `ports.Recorder`. The same event about the same object counts up one Event instead of making another;
+    floods are thinned out as client-go does (correlator.py). `api` should have a pace of its own (`paced_by`)."""
+
+    def __init__(self, api: KubeAPI, webhook: Webhook | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._api = api
+        self._webhook = webhook
+        self._clock = clock
+        self._correlator = Correlator()
+        self._outbox: Outbox[_Occurrence] = Outbox("events", self._post, WAITING)
+
+    def start(self) -> None:
+        """Begins to post. Call it inside the loop, before kopf runs: kopf cancels what was started after it."""
+        self._outbox.start()
+        if self._webhook is not None:
+            self._webhook.start()
+
+    async def stop(self, within: float) -> None:
+        """Posts what waits, for at most about `within` seconds."""
+        await self._outbox.stop(within)
+        if self._webhook is not None:
+            await self._webhook.stop(within)
+
+    def record(self, obj: Mapping[str, Any], event: Event) -> None:
+        """Tells `event` about the OCIRepository `obj`."""
+        about, now = reference(obj), self._clock()
+        self._outbox.put(_Occurrence(about, event, now))
+        if self._webhook is not None:
+            self._webhook.put(about, event, _timestamp(now))
+
+    async def _post(self, occurrence: _Occurrence) -> None:
+        about = occurrence.about
+        obj = (about.get("namespace", ""), about.get("name", ""), about.get("uid", ""))
+        telling = self._correlator.correlate(obj, occurrence.event, occurrence.when)
+        if telling is None:
+            return
+        where = f"/api/v1/namespaces/{about.get('namespace') or 'default'}/events"
+        if telling.posted:
+            change = {
+                "count": telling.count,
+                "lastTimestamp": _timestamp(occurrence.when),
+                "message": _cut(telling.message),
+            }
+            try:
+                await self._api.patch(f"{where}/{telling.name}", change, MANAGER)
+            except NotFoundError:  # the API server keeps Events for an hour
+                telling.posted = False
+            else:
+                return
+        await self._api.post(where, _document(occurrence, telling), MANAGER)
+        telling.posted = True
+
+
+def _document(occurrence: _Occurrence, telling: Telling) -> dict[str, Any]:
+    """A core/v1 Event."""
+    metadata: dict[str, Any] = {
+        "name": telling.name,
+        "namespace": occurrence.about.get("namespace") or "default",
+    }
+    if occurrence.event.annotations:
+        metadata["annotations"] = dict(occurrence.event.annotations)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata,
+        "involvedObject": occurrence.about,
+        "type": occurrence.event.type,
+        "reason": occurrence.event.reason,
+        "message": _cut(telling.message),
+        "count": telling.count,
+        "firstTimestamp": _timestamp(telling.first),
+        "lastTimestamp": _timestamp(occurrence.when),
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": "",
+    }
+
+
+def _timestamp(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cut(message: str) -> str:
+    encoded = message.encode()
+    if len(encoded) <= LONGEST_MESSAGE:
+        return message
+    return encoded[: LONGEST_MESSAGE - 3].decode(errors="ignore") + "..."
