@@ -32,7 +32,7 @@ ALICE = Account("alice", "wonderland", "$2a$04$liuw0E3BwzWBc/KHWsBmMu905g9jhOEQB
 BOB = Account("bob", "builder", "$2a$04$ERjTwVYlaRDdadOMFiyWAuqK33sIW2uZLN5itI6Ha4fH90kKQ9w3W")
 
 
-class _Service:
+class Service:
     """A process of a keeper of its own, while the context lasts."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class _Service:
         raise NotImplementedError
 
 
-class RegistryServer(_Service):
+class RegistryServer(Service):
     """Our registry with the referrers API: `address` is its host:port, plain HTTP. Anyone may read and write."""
 
     address: str
@@ -69,7 +69,7 @@ class RegistryServer(_Service):
         self.address = f"127.0.0.1:{ports[0]}"
 
 
-class DistributionServer(_Service):
+class DistributionServer(Service):
     """The CNCF Distribution registry, which has no referrers API: `address` is its host:port, plain HTTP.
 
     With `accounts`, only they may read and write, by Basic authentication."""
