@@ -1,0 +1,51 @@
+"""The door of the trust room (signatures.md rules 1 to 3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from ocisource.domain.evidence import BundleSignature, LegacySignature, Unreadable
+
+
+def test_what_cannot_be_read_does_not_count_and_says_why(bench):
+    ring = bench.ring(bench.signer())
+    assert bench.judge(ring, Unreadable("x", "blob is missing")).reason == "blob is missing"
+    assert bench.judge(ring, Unreadable("x", "")).reason == "cannot be read"
+    assert bench.judge(ring, Unreadable("x", "\n\x07" * 4000)).reason.isprintable()
+
+
+def test_an_accident_is_a_refusal(bench):
+    """Rule 2: whatever goes wrong while judging, it never counts and never escapes."""
+    ring = bench.ring(bench.signer())
+    for evidence in (None, LegacySignature("x", None), BundleSignature("x", None), LegacySignature("x", b"", None)):
+        judgement = bench.judge(ring, evidence)
+        assert not judgement.accepted
+        assert judgement.reason
+    good = BundleSignature("x", bench.signer().bundle(bench.digest))
+    assert not bench.judge(None, good).accepted
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:", "sha512:" + "0" * 128, "sha256:" + "A" * 64, "v1"])
+def test_a_verdict_is_about_a_sha256_digest(bench, digest):
+    signer = bench.signer()
+    for evidence in (BundleSignature("x", signer.bundle(digest)), _legacy(signer.legacy(digest))):
+        judgement = bench.trust.judge(bench.ring(signer), digest, evidence)
+        assert judgement.reason == "only a sha256 digest can be verified"
+
+
+def test_a_bad_signature_does_not_hide_a_good_one(bench):
+    """Rule 3: each piece is judged for itself; nothing carries over."""
+    ring, signer = bench.ring(bench.signer()), bench.signer()
+    evidence = [
+        Unreadable("a", "gone"),
+        BundleSignature("b", b"\xff" * 10),
+        _legacy(bench.signer("p256", 1).legacy(bench.digest)),
+        _legacy(signer.legacy(bench.digest)),
+        BundleSignature("c", signer.bundle(bench.other_digest)),
+        BundleSignature("d", signer.bundle(bench.digest)),
+    ]
+    assert [bench.judge(ring, one).accepted for one in evidence] == [False, False, False, True, False, True]
+
+
+def _legacy(layer) -> LegacySignature:
+    return LegacySignature("x", layer.payload, layer.annotations)

@@ -1,0 +1,204 @@
+"""The `*.pub` entries of a Secret (signatures.md "Keys" and rule 9, flux-compat H3)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from devkit.signer import Signer
+from ocisource.domain.errors import TrustError
+from ocisource.domain.evidence import LegacySignature
+from ocisource.trust.judge import KeyTrust
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def pem(key, form: PublicFormat = PublicFormat.SubjectPublicKeyInfo) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, form)
+
+
+def wrapped(der: bytes, label: str = "PUBLIC KEY") -> bytes:
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n".encode()
+
+
+@pytest.fixture(scope="module")
+def good(bench) -> bytes:
+    return bench.signer().public_pem()
+
+
+def keyring(**entries: bytes):
+    return KeyTrust().keyring("pub", {name.replace("_", "."): content for name, content in entries.items()})
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(TrustError) as caught:
+        keyring(cosign_pub=content)
+    return str(caught.value)
+
+
+def test_every_entry_that_ends_in_pub_is_a_key_and_no_other(bench, good):
+    second = bench.signer("ed25519").public_pem()
+    ring = keyring(b_pub=second, a_pub=good, cosign_key=b"no key at all", pub=b"neither", a_pub_bak=b"nor this")
+    assert [key.entry for key in ring.keys] == ["a.pub", "b.pub"]
+
+
+def test_any_key_of_the_secret_may_match(bench):
+    stranger, ours = bench.signer("p256", 1), bench.signer("p256", 2)
+    layer = ours.legacy(bench.digest)
+    judgement = bench.judge(bench.ring(stranger, ours), LegacySignature("x", layer.payload, layer.annotations))
+    assert judgement.signer == f"key '1.pub' (SHA256:{ours.hint})"
+
+
+def test_a_secret_without_pub_entry_is_no_error_but_accepts_nothing_and_says_why(bench):
+    """flux-compat H3: the outcome is "no matching signatures", not an error of its own."""
+    ring = keyring(cosign_key=b"x")
+    layer = bench.signer().legacy(bench.digest)
+    judgement = bench.judge(ring, LegacySignature("x", layer.payload, layer.annotations))
+    assert not judgement.accepted
+    assert judgement.reason == ring.flaw == "secret 'pub' has no entry that ends in '.pub'"
+
+
+def test_an_empty_entry_is_an_error_that_names_it():
+    assert refusal(b" \n") == "secret 'pub' entry 'cosign.pub': it is empty; put a PEM public key there"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"garbage",
+        b"-----BEGIN PUBLIC KEY-----\n",
+        b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n",
+        b"-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n",
+        b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n",
+        b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END RSA PUBLIC KEY-----\n",
+        b"\x00\xff\xfe",
+    ],
+)
+def test_an_unparsable_entry_is_an_error_that_names_it(content):
+    assert refusal(content).startswith("secret 'pub' entry 'cosign.pub': not a PEM public key")
+
+
+def test_one_bad_entry_is_an_error_though_another_is_good(good):
+    with pytest.raises(TrustError, match=r"entry 'z\.pub'"):
+        keyring(a_pub=good, z_pub=b"")
+
+
+def test_a_truncated_key_is_an_error_at_every_length(good):
+    whole = len(good.rstrip())
+    for length in range(whole):
+        with pytest.raises(TrustError):
+            keyring(cosign_pub=good[:length])
+    assert keyring(cosign_pub=good[:whole]).keys
+
+
+def test_a_private_key_is_refused_by_name_and_never_quoted(bench):
+    private = bench.signer().private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    message = refusal(private)
+    assert "a private one" in message
+    assert private.splitlines()[1].decode() not in message
+
+
+def test_a_certificate_is_not_a_public_key():
+    assert refusal(wrapped(b"0", "CERTIFICATE")).endswith("not a PEM public key but 'CERTIFICATE'")
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256K1(), ec.SECP224R1(), ec.BrainpoolP256R1()], ids=lambda curve: curve.name)
+def test_another_curve_is_refused_by_name(curve):
+    assert f"the curve {curve.name} is not supported" in refusal(pem(ec.generate_private_key(curve)))
+
+
+def test_an_rsa_key_below_2048_bits_is_refused():
+    assert "an RSA key of 1024 bits is too small" in refusal(pem(rsa.generate_private_key(65537, 1024)))
+
+
+def test_an_rsa_key_whose_exponent_proves_nothing_is_refused(bench):
+    """With exponent 1 anybody can write a signature that "holds"."""
+    modulus = bench.signer("rsa2048").private.public_key().public_numbers().n
+    body = b"\x02\x82\x01\x01" + modulus.to_bytes(257, "big") + b"\x02\x01\x01"
+    message = refusal(wrapped(b"\x30\x82" + len(body).to_bytes(2, "big") + body, "RSA PUBLIC KEY"))
+    assert "entry 'cosign.pub'" in message
+
+
+@pytest.mark.parametrize("key", [x25519.X25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()])
+def test_another_kind_of_key_is_refused(key):
+    assert "this kind of key is not supported; use ECDSA P-256" in refusal(pem(key))
+
+
+def test_a_key_in_another_encoding_than_the_standard_one_is_refused(bench):
+    """A compressed point and bytes behind the key: one key has one form, as in crypto/x509."""
+    private = bench.signer().private
+    compressed = private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    prefix = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
+    assert "standard encoding" in refusal(wrapped(prefix + compressed))
+    der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert "cannot be read" in refusal(wrapped(der + b"\x00"))
+
+
+def test_an_rsa_key_restricted_to_pss_is_refused(bench):
+    """We check PKCS #1 v1.5: using the key so would go against what it says of itself."""
+    spki = bench.signer("rsa2048").private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    plain, restricted = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d01010a")
+    assert "entry 'cosign.pub'" in refusal(wrapped(spki.replace(plain, restricted)))
+
+
+def test_pkcs1_pem_is_the_same_key_as_its_spki_pem():
+    """Both files were written by OpenSSL from one key."""
+    ring = keyring(a_pub=(RECORDED / "rsa2048.pub").read_bytes(), b_pub=(RECORDED / "rsa2048.pkcs1.pub").read_bytes())
+    assert [key.entry for key in ring.keys] == ["a.pub"]
+
+
+def test_a_label_that_promises_another_form_is_refused(bench):
+    private = bench.signer("rsa2048").private
+    spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pkcs1 = private.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    assert "standard encoding" in refusal(wrapped(spki, "RSA PUBLIC KEY"))
+    assert "standard encoding" in refusal(wrapped(pkcs1, "PUBLIC KEY"))
+
+
+def test_each_pem_block_of_an_entry_is_a_key(bench, good):
+    """Whoever puts two keys into one file means both."""
+    second = bench.signer("ed25519").public_pem()
+    assert len(keyring(cosign_pub=good + second).keys) == 2
+    with pytest.raises(TrustError):
+        keyring(cosign_pub=good + second[:-20])
+
+
+def test_text_around_the_block_and_windows_line_ends_do_no_harm(good):
+    ring = keyring(cosign_pub=b"# release key, 2026\r\n" + good.replace(b"\n", b"\r\n") + b"\r\n# end\r\n")
+    assert ring.keys == keyring(cosign_pub=good).keys
+
+
+def test_the_fingerprint_is_the_hint_that_cosign_writes():
+    """cosign's bundle names the key by base64(SHA-256(SubjectPublicKeyInfo))."""
+    content = (RECORDED / "p256.pub").read_bytes()
+    spki = base64.b64decode(b"".join(content.splitlines()[1:-1]))
+    expected = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    assert expected in (RECORDED / "p256.bundle.json").read_text()
+    assert str(keyring(cosign_pub=content).keys[0]) == f"key 'cosign.pub' (SHA256:{expected})"
+
+
+def test_a_keyring_is_a_value(good):
+    """It may be cached by the hash of the Secret, and shared between threads."""
+    one, same = keyring(a_pub=good), keyring(a_pub=good)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != keyring(b_pub=good)
+    with pytest.raises(AttributeError):
+        one.keys = ()
+
+
+def test_names_from_a_file_are_quoted_safely():
+    with pytest.raises(TrustError) as caught:
+        KeyTrust().keyring("pub\x1b[31m", {"\u202e" * 500 + ".pub": b""})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+
+
+def test_a_signer_made_now_has_the_hint_we_print(bench):
+    signer = Signer.generate("p384")
+    assert bench.ring(signer).keys[0].fingerprint == f"SHA256:{signer.hint}"
