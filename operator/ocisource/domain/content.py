@@ -65,13 +65,15 @@ class Revision:
 class StoredFile:
     """A tarball on disk. `path` is relative to the storage root, `digest` is `sha256:<hex>` of the file,
     `size` is in bytes, `dropped_links` names the symbolic links that were left out (flux-compat J8), at most
-    ten of them; `dropped` is how many there were."""
+    ten of them; `dropped` is how many there were. `link_problem` says why `latest.tar.gz` could not be pointed at the
+    file (flux-compat C20), "" where it was."""
 
     path: str
     digest: str
     size: int
     dropped_links: tuple[str, ...] = ()
     dropped: int = 0
+    link_problem: str = ""
 
 
 @dataclass(frozen=True)
