@@ -99,11 +99,15 @@ BINARIES = {
 
 def locate(name: str) -> Path:
     """The path of the binary `name` (a key of BINARIES), built now if it is nowhere yet. Raises MissingToolError."""
-    binary = BINARIES[name]
+    return obtain(BINARIES[name])
+
+
+def obtain(binary: Binary) -> Path:
+    """As `locate`, for any binary."""
     found = _installed(binary)
     if found:
         return found
-    cached = _cache(binary) / name
+    cached = _cache(binary) / binary.name
     if not cached.exists():
         _build(binary, cached)
     return cached

@@ -43,12 +43,18 @@ class Cluster:
         self._context = ssl.create_default_context(cafile=str(ca))
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
-    def request(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Reply:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Reply:
         """One request to `path` (with its query). Raises ApiError from status 400 on, OSError if nobody answers."""
         connection = http.client.HTTPSConnection(self._host, self._port, context=self._context, timeout=30)
         try:
-            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-            headers["Content-Type"] = content_type
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": accept, "Content-Type": content_type}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()
@@ -151,5 +157,5 @@ class Cluster:
 
 
 def _established(crd: Any) -> bool:
-    conditions = crd.get("status", {}).get("conditions", [])
+    conditions = crd.get("status", {}).get("conditions") or []  # null at first
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)

@@ -74,7 +74,7 @@ def _wait(keeper: Keeper, name: str, ready: Callable[[], bool], timeout: float) 
         code = keeper.exit_code(name)
         if code is not None:
             log = keeper.log(name).read_text(errors="replace")
-            if "address already in use" in log:
+            if "address already in use" in log.lower():
                 return False
             raise StartError(f"{name} ended with exit code {code}:\n{_tail(log)}")
         if ready():

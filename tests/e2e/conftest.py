@@ -1,0 +1,101 @@
+"""Real parts, started once a session: API server, registries, cosign.
+
+A part that cannot be had on this machine skips its tests with the reason; where the environment variable CI is set
+it fails them, since there they are the point.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from devkit import manifests
+from devkit.applier import KustomizeController
+from devkit.binaries import MissingToolError
+from devkit.controlplane import ControlPlane
+from devkit.services import ALICE, BOB, Cosign, DistributionServer, RegistryServer
+
+ROOT = Path(__file__).resolve().parents[2]
+Part = TypeVar("Part")
+
+
+@contextmanager
+def _or_skip() -> Iterator[None]:
+    try:
+        yield
+    except MissingToolError as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+
+
+def _started(part: AbstractContextManager[Part]) -> Iterator[Part]:
+    with ExitStack() as stack:
+        with _or_skip():
+            started = stack.enter_context(part)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """An API server that serves OCIRepository and holds everything that config/default installs."""
+    for plane in _started(ControlPlane()):
+        objects = manifests.load(ROOT / "config" / "default")
+        crds = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+        plane.cluster.apply_crds(crds)
+        for each in objects:
+            if each not in crds:
+                plane.cluster.apply(each)
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[RegistryServer]:
+    """A registry with the referrers API."""
+    yield from _started(RegistryServer())
+
+
+@pytest.fixture(scope="session")
+def distribution() -> Iterator[DistributionServer]:
+    """The CNCF Distribution registry: no referrers API, open to all."""
+    yield from _started(DistributionServer())
+
+
+@pytest.fixture(scope="session")
+def private_distribution() -> Iterator[DistributionServer]:
+    """The same for ALICE and BOB only."""
+    yield from _started(DistributionServer(ALICE, BOB))
+
+
+@pytest.fixture(scope="session")
+def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
+    """The real cosign; its keys lie in a folder of the session."""
+    with _or_skip():
+        return Cosign(tmp_path_factory.mktemp("cosign"))
+
+
+@pytest.fixture
+def start_kustomize_controller(control_plane: ControlPlane) -> Iterator[Callable[[str], KustomizeController]]:
+    """Starts kustomize-controller for artifacts at host:port; it ends with the test."""
+    with ExitStack() as stack:
+
+        def begin(source: str) -> KustomizeController:
+            with _or_skip():
+                return stack.enter_context(KustomizeController(control_plane, source))
+
+        yield begin
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> str:
+    """A Namespace of the test's own. It is not deleted: nothing here would carry that out."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50].strip("-")
+    name = f"{name}-{os.urandom(3).hex()}"
+    control_plane.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name

@@ -1,0 +1,106 @@
+"""config/ on a real API server: everything applies, the Pod passes the restricted standard, the rights are minimal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devkit import manifests
+from devkit.cluster import ApiError, Cluster
+from devkit.controlplane import ControlPlane
+
+pytestmark = pytest.mark.e2e
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+@pytest.mark.parametrize("folder", ["default", "samples"])
+def test_every_object_passes_a_server_side_dry_run_without_a_complaint(
+    control_plane: ControlPlane, folder: str
+) -> None:
+    for manifest in manifests.load(CONFIG / folder):
+        reply = control_plane.cluster.apply(manifest, dry_run=True)
+        deprecated = manifest["apiVersion"].endswith("/v1beta2")  # the sample shows the old YAML on purpose
+        assert not reply.warnings or deprecated, (manifest["kind"], reply.warnings)
+
+
+def deployment() -> dict[str, Any]:
+    (found,) = [each for each in manifests.load(CONFIG / "manager") if each["kind"] == "Deployment"]
+    return found
+
+
+def pod() -> dict[str, Any]:
+    template = deployment()["spec"]["template"]
+    metadata = {**template["metadata"], "name": "source-controller", "namespace": "flux-system"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def test_the_pod_passes_the_restricted_standard_that_the_namespace_enforces(control_plane: ControlPlane) -> None:
+    control_plane.cluster.apply(pod(), dry_run=True)
+    loose = pod()
+    del loose["spec"]["containers"][0]["securityContext"]["capabilities"]
+    with pytest.raises(ApiError, match="restricted"):
+        control_plane.cluster.apply(loose, dry_run=True)
+
+
+def test_every_file_of_config_is_reached_from_default_or_samples() -> None:
+    reached = [*manifests.load(CONFIG / "default"), *manifests.load(CONFIG / "samples")]
+    files = [each for each in CONFIG.rglob("*.yaml") if each.name != "kustomization.yaml"]
+    for file in files:
+        for manifest in manifests.load(file):
+            assert manifest in reached, file
+
+
+OBJECTS = ("source.toolkit.fluxcd.io", "ocirepositories")
+ALLOWED = [
+    *[(*OBJECTS, "", verb) for verb in ("get", "list", "watch", "patch")],
+    (*OBJECTS, "status", "patch"),
+    ("", "secrets", "", "get"),
+    ("", "events", "", "create"),
+    ("", "events", "", "patch"),
+]
+DENIED = [
+    *[(*OBJECTS, "", verb) for verb in ("create", "update", "delete", "deletecollection")],
+    (*OBJECTS, "status", "update"),
+    *[("", "secrets", "", verb) for verb in ("list", "watch", "create", "update", "patch", "delete")],
+    *[("", "serviceaccounts", "", verb) for verb in ("get", "list", "impersonate")],
+    ("", "serviceaccounts", "token", "create"),
+    ("", "pods", "", "list"),
+    ("", "namespaces", "", "list"),
+    ("", "configmaps", "", "get"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "", "get"),
+    ("coordination.k8s.io", "leases", "", "get"),
+]
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane) -> Cluster:
+    """The API server as the operator's ServiceAccount sees it."""
+    return control_plane.service_account_cluster("flux-system", "source-controller")
+
+
+def allows(cluster: Cluster, group: str, resource: str, subresource: str, verb: str) -> bool:
+    attributes = {"group": group, "resource": resource, "subresource": subresource, "verb": verb, "namespace": "any"}
+    review = cluster.request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        },
+    )
+    return bool(review.body["status"]["allowed"])
+
+
+def test_the_operators_account_may_do_its_work_and_nothing_else(operator: Cluster) -> None:
+    assert [each for each in ALLOWED if not allows(operator, *each)] == []
+    assert [each for each in DENIED if allows(operator, *each)] == []
+
+
+def test_the_operators_account_can_look_whether_the_kind_is_served(operator: Cluster) -> None:
+    """Discovery is what the operator asks at start to say clearly that the CRD is missing."""
+    resources = operator.get("/apis/source.toolkit.fluxcd.io/v1")["resources"]
+    assert "ocirepositories" in {each["name"] for each in resources}
