@@ -1,0 +1,161 @@
+"""Flags and environment (flux-compat G8)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ocisource.settings import Address, Settings, SettingsError, advertised_address, parse_settings, usage
+
+
+def settings(*arguments: str, **environment: str) -> Settings:
+    return parse_settings(arguments, environment, "machine")
+
+
+def refusal(*arguments: str, **environment: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings(*arguments, **environment)
+    return str(caught.value)
+
+
+def test_the_defaults_are_those_of_the_original() -> None:
+    """G8"""
+    found = settings()
+    assert found.storage_path == "/data"
+    assert found.storage_addr == Address("", 9090)
+    assert found.metrics_addr == Address("", 8080)
+    assert found.health_addr == Address("", 9440)
+    assert found.events_addr == ""
+    assert found.concurrent == 2
+    assert (found.log_level, found.log_encoding) == ("info", "json")
+    assert found.watch_all_namespaces
+    assert found.watch_label_selector == ""
+    assert found.interval_jitter_percentage == 5
+    assert (found.min_retry_delay, found.max_retry_delay) == (0.75, 900)
+    assert (found.artifact_retention_ttl, found.artifact_retention_records) == (60, 2)
+    assert (found.kube_api_qps, found.kube_api_burst) == (50, 300)
+    assert found.platform == "linux/amd64"
+
+
+def test_the_stock_manifest_of_the_original_is_understood() -> None:
+    """The arguments of source-controller in a plain Flux installation."""
+    found = settings(
+        "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
+        "--watch-all-namespaces",
+        "--log-level=info",
+        "--log-encoding=json",
+        "--enable-leader-election=false",
+        "--storage-path=/data",
+        "--storage-adv-addr=source-controller.flux-system.svc.cluster.local.",
+        "--helm-cache-max-size=10",
+        "--helm-cache-ttl",
+        "60m",
+        "--ssh-kex-algos=a,b",
+        "--requeue-dependency=5s",
+        "--feature-gates=CacheSecretsAndConfigMaps=false",
+        RUNTIME_NAMESPACE="flux-system",
+    )
+    assert found.storage_adv_addr == "source-controller.flux-system.svc.cluster.local."
+    assert found.runtime_namespace == "flux-system"
+
+
+def test_flags_are_written_as_in_go() -> None:
+    assert settings("--concurrent=5").concurrent == 5
+    assert settings("--concurrent", "5").concurrent == 5
+    assert settings("--watch-all-namespaces").watch_all_namespaces
+    assert not settings("--watch-all-namespaces=F", RUNTIME_NAMESPACE="a").watch_all_namespaces
+    assert settings("--concurrent=5", "--concurrent=6").concurrent == 6
+
+
+def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
+    assert settings(STORAGE_PATH="/env").storage_path == "/env"
+    assert settings("--storage-path=/flag", STORAGE_PATH="/env").storage_path == "/flag"
+    assert settings(STORAGE_PATH="").storage_path == "/data"
+    assert settings(STORAGE_ADDRESS=":1").storage_addr == Address("", 1)
+    assert settings(METRICS_ADDR="0").metrics_addr is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "fix"),
+    [
+        ("--concurrent=0", "at least 1"),
+        ("--concurrent=two", "whole number"),
+        ("--min-retry-delay=5", "units"),
+        ("--min-retry-delay=0s", "longer than 0s"),
+        ("--min-retry-delay=1h", "--max-retry-delay"),
+        ("--interval-jitter-percentage=100", "from 0 to 99"),
+        ("--log-level=loud", "trace, debug, info, error"),
+        ("--storage-addr=9090", "such as :9090"),
+        ("--storage-addr=::1:9090", "[address]:port"),
+        ("--storage-addr=:99999", "host:port"),
+        ("--storage-adv-addr=http://a", "without a scheme"),
+        ("--events-addr=notification-controller", "http://"),
+        ("--watch-all-namespaces=no", "true or false"),
+        ("--kube-api-qps=-1", "above 0"),
+        ("--max-blob-size=1GB", "1Gi"),
+        ("--platform=amd64", "linux/amd64"),
+        ("--feature-gates=Nonsense=true", "unknown feature gate 'Nonsense'"),
+        ("--feature-gates=ObjectLevelWorkloadIdentity=true", "not supported"),
+        ("--enable-leader-election", "leader election is not supported"),
+        ("--artifact-digest-algo=sha512", "use sha256"),
+        ("--default-service-account=a", "leave it empty"),
+    ],
+)
+def test_a_bad_value_names_the_flag_and_the_fix(argument: str, fix: str) -> None:
+    text = refusal(argument)
+    assert argument.partition("=")[0] in text
+    assert fix in text
+
+
+def test_a_bad_variable_is_named_as_such() -> None:
+    assert refusal(METRICS_ADDR="8080").startswith("METRICS_ADDR=8080: ")
+
+
+def test_what_is_no_flag_is_refused() -> None:
+    assert "unknown flag --storage" in refusal("--storage=/data")
+    assert "'extra' is not a flag" in refusal("extra")
+    assert "'-v' is not a flag" in refusal("-v")
+    assert "needs a value" in refusal("--concurrent")
+
+
+def test_one_namespace_is_watched_where_that_is_asked_for() -> None:
+    assert settings().watch_namespace == ""
+    found = settings("--watch-all-namespaces=false", RUNTIME_NAMESPACE="flux-system")
+    assert found.watch_namespace == "flux-system"
+    assert "RUNTIME_NAMESPACE" in refusal("--watch-all-namespaces=false")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (Address("", 9090), "localhost:9090"),
+        (Address("0.0.0.0", 9090), "machine:9090"),
+        (Address("10.1.2.3", 80), "10.1.2.3:80"),
+        (Address("::1", 80), "[::1]:80"),
+    ],
+)
+def test_the_advertised_address_comes_from_where_it_listens(address: Address, expected: str) -> None:
+    """G3"""
+    assert advertised_address(address, "machine") == expected
+
+
+def test_the_advertised_address_prefers_the_flag_then_hostname() -> None:
+    assert settings("--storage-addr=0.0.0.0:9090", HOSTNAME="pod-1").storage_adv_addr == "pod-1:9090"
+    assert settings("--storage-addr=0.0.0.0:9090").storage_adv_addr == "machine:9090"
+    assert settings("--storage-adv-addr=svc.local.").storage_adv_addr == "svc.local."
+
+
+def test_sizes_have_binary_units() -> None:
+    assert settings("--max-blob-size=512Mi").max_blob_size == 512 * 1024 * 1024
+    assert settings("--max-blob-size=1000").max_blob_size == 1000
+
+
+def test_settings_are_frozen_and_each_is_a_flag_with_a_meaning() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings().concurrent = 3  # type: ignore[misc]  # that is the point
+    page = usage()
+    for field in dataclasses.fields(Settings):
+        if field.name != "runtime_namespace":
+            assert f"--{field.name.replace('_', '-')} " in page
+    assert "helm" not in page
