@@ -206,7 +206,9 @@ def _go_build(go: str, binary: Binary, made: Path) -> None:
 def _show_progress(binary: Binary, process: subprocess.Popen[bytes]) -> None:
     """Says every few seconds how long the build has run: on a terminal in one line, in a log every half minute."""
     terminal = sys.stderr.isatty()
-    span = f"{binary.minutes:g} minutes" if binary.minutes >= 1 else f"{binary.minutes * 60:.0f} seconds"
+    span = f"{binary.minutes:g} minute{'s' * (binary.minutes > 1)}"
+    if binary.minutes < 1:
+        span = f"{binary.minutes * 60:.0f} seconds"
     start = time.monotonic()
     while True:
         elapsed = round(time.monotonic() - start)
