@@ -184,7 +184,17 @@ def test_all_versions_in_use_are_read(bench, media_type):
 
 @pytest.mark.parametrize(
     "media_type",
-    [..., None, "", 3, [], "application/json", "application/vnd.dev.sigstore.bundle.v1.0+json", "x\n" * 500],
+    [
+        ...,
+        None,
+        "",
+        3,
+        [],
+        "application/json",
+        "application/vnd.dev.sigstore.bundle.v1.0+json",
+        "application/vnd.dev.sigstore.bundle.v0.3+json;x",
+        "x\n" * 500,
+    ],
 )
 def test_another_media_type_is_refused(bench, media_type):
     reason = judge(bench, changed(bench, mediaType=media_type)).reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -116,12 +117,15 @@ def test_an_rsa_key_below_2048_bits_is_refused():
     assert "an RSA key of 1024 bits is too small" in refusal(pem(rsa.generate_private_key(65537, 1024)))
 
 
-def test_an_rsa_key_whose_exponent_proves_nothing_is_refused(bench):
-    """With exponent 1 anybody can write a signature that "holds"."""
+@pytest.mark.parametrize("exponent", [1, 2])
+def test_an_rsa_key_whose_exponent_proves_nothing_is_refused(bench, exponent):
+    """With exponent 1 anybody can write a signature that "holds"; an even one is no RSA."""
     modulus = bench.signer("rsa2048").private.public_key().public_numbers().n
-    body = b"\x02\x82\x01\x01" + modulus.to_bytes(257, "big") + b"\x02\x01\x01"
-    message = refusal(wrapped(b"\x30\x82" + len(body).to_bytes(2, "big") + body, "RSA PUBLIC KEY"))
-    assert "entry 'cosign.pub'" in message
+    body = b"\x02\x82\x01\x01" + modulus.to_bytes(257, "big") + bytes([2, 1, exponent])
+    pkcs1 = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    assert "cannot be read" in refusal(wrapped(pkcs1, "RSA PUBLIC KEY"))
+    usual = wrapped(pkcs1[:-1] + b"\x03", "RSA PUBLIC KEY")
+    assert keyring(cosign_pub=usual).keys
 
 
 @pytest.mark.parametrize("key", [x25519.X25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()])
@@ -139,11 +143,9 @@ def test_a_key_in_another_encoding_than_the_standard_one_is_refused(bench):
     assert "cannot be read" in refusal(wrapped(der + b"\x00"))
 
 
-def test_an_rsa_key_restricted_to_pss_is_refused(bench):
+def test_an_rsa_key_restricted_to_pss_is_refused():
     """We check PKCS #1 v1.5: using the key so would go against what it says of itself."""
-    spki = bench.signer("rsa2048").private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    plain, restricted = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d01010a")
-    assert "entry 'cosign.pub'" in refusal(wrapped(spki.replace(plain, restricted)))
+    assert "standard encoding" in refusal((RECORDED / "rsa2048pss.pub").read_bytes())
 
 
 def test_pkcs1_pem_is_the_same_key_as_its_spki_pem():
@@ -190,6 +192,36 @@ def test_a_keyring_is_a_value(good):
     assert one != keyring(b_pub=good)
     with pytest.raises(AttributeError):
         one.keys = ()
+
+
+def test_a_secret_holds_a_bounded_number_of_keys(bench):
+    """Else a registry full of bad signatures, tried with each, costs minutes."""
+    pems = [Signer.generate().public_pem() for _ in range(33)]
+    entries = {f"k{n:02}_pub": pem for n, pem in enumerate(pems)}
+    with pytest.raises(TrustError, match=r"^secret 'pub' has more than 32 public keys"):
+        keyring(**entries)
+    assert "more than 32 public keys" in refusal(b"".join(pems))
+    del entries["k32_pub"]
+    assert len(keyring(**entries).keys) == 32
+    assert len(keyring(**entries, again_pub=pems[0]).keys) == 32
+
+
+def test_a_large_entry_of_unfinished_blocks_is_refused_in_linear_time():
+    """A megabyte of them, the most a Secret holds; reading each to the end would take minutes."""
+    begin, end = b"-----BEGIN PUBLIC KEY-----\nAAAA\n", b"-----END RSA PUBLIC KEY-----\n"
+    started = time.process_time()
+    for content in (begin * 30_000, (begin + end) * 16_000):
+        assert "not a PEM public key" in refusal(content)
+    assert time.process_time() - started < 2
+
+
+def test_the_ring_names_all_who_may_sign(bench):
+    signer = bench.signer()
+    ring = bench.ring(signer, bench.signer("ed25519"))
+    layer = signer.legacy(bench.digest)
+    judgement = bench.judge(ring, LegacySignature("x", layer.payload, layer.annotations))
+    assert len(ring.signers) == 2
+    assert judgement.signer == ring.signers[0]
 
 
 def test_names_from_a_file_are_quoted_safely():

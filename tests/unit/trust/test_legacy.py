@@ -193,6 +193,12 @@ def test_a_payload_that_our_key_signed_still_has_to_make_sense(bench, payload, r
     assert reason_of(bench, payload) == reason
 
 
+def test_a_payload_past_the_bound_is_not_even_hashed(bench):
+    """signatures.md rule 6: the reason is the size, whoever signed it."""
+    layer = bench.signer("p256", 1).legacy_over(b"x" * ((1 << 20) + 1))
+    assert bench.judge(bench.ring(bench.signer()), evidence(layer)).reason == "payload is larger than 1 MiB"
+
+
 def test_what_is_quoted_from_the_registry_is_short_and_printable(bench):
     payload = json.loads(signing_payload("\x1b]0;\u202e" + "A" * 5000, "x"))
     reason = reason_of(bench, to_json(payload))

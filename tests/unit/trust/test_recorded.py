@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
+from devkit.signer import Signer, signing_payload
 from ocisource.domain.evidence import BundleSignature, LegacySignature
 from ocisource.trust.judge import KeyTrust
 
@@ -81,6 +83,17 @@ def test_a_signature_of_a_bare_file_is_not_a_signature_of_the_artifact():
     """`cosign sign-blob` over the very bytes of the manifest."""
     judgement = TRUST.judge(ring("p256"), DIGEST, bundle("blob.bundle.json"))
     assert "messageSignature" in judgement.reason
+
+
+def test_the_signer_of_the_devkit_writes_what_cosign_writes():
+    """So that a test with its signatures stands for one with cosign's."""
+    assert signing_payload(DIGEST, "registry.example/app") == read("legacy.payload.json")
+    made, theirs = json.loads(Signer.generate().bundle(DIGEST)), json.loads(read("p256.bundle.json"))
+    statements = [json.loads(base64.b64decode(one["dsseEnvelope"].pop("payload"))) for one in (made, theirs)]
+    assert statements[0] == statements[1]
+    for one in (made, theirs):
+        one["verificationMaterial"]["publicKey"]["hint"] = one["dsseEnvelope"]["signatures"][0]["sig"] = ""
+    assert made == theirs
 
 
 def test_the_signer_is_named_by_entry_and_by_the_hint_in_the_bundle():
