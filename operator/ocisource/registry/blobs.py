@@ -1,0 +1,157 @@
+"""One blob into the spool: hashed and counted as it streams, resumed where the connection broke (flux-compat J3)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from ocisource.domain.access import Access
+from ocisource.domain.content import Descriptor
+from ocisource.domain.errors import RegistryError
+from ocisource.ports import Spool
+from ocisource.registry import places
+from ocisource.registry.errors import Unanswered, shown
+from ocisource.registry.limits import MIB
+from ocisource.registry.retries import Retries
+from ocisource.registry.transport import Transport, chunks
+
+# A large blob is hashed and written by a thread, this much at a time, while the next bytes arrive.
+_BATCH_BYTES = 1 * MIB
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+
+
+class Sink:
+    """Takes at most `descriptor.size` bytes, and vouches for them at the end."""
+
+    def __init__(self, descriptor: Descriptor, spool: Spool) -> None:
+        self._descriptor = descriptor
+        self._spool = spool
+        self._hash = hashlib.sha256()
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._thread: asyncio.Future[None] | None = None
+        self.received = 0
+
+    async def take(self, chunk: bytes) -> None:
+        """Raises RegistryError before anything beyond the size is kept."""
+        self.received += len(chunk)
+        if self.received > self._descriptor.size:
+            raise RegistryError(f"error verifying size; got more than the {self._descriptor.size} bytes announced")
+        self._batch.append(chunk)
+        self._batched += len(chunk)
+        if self._batched >= _BATCH_BYTES:
+            await self.settle()
+            batch, self._batch, self._batched = self._batch, [], 0
+            self._thread = asyncio.get_running_loop().run_in_executor(None, self._keep, batch)
+
+    async def settle(self) -> None:
+        """Waits until no thread works on the spool any more."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.wait({thread})
+            thread.result()
+
+    async def finish(self) -> None:
+        """Raises RegistryError unless size and digest are the descriptor's."""
+        await self.settle()
+        self._keep(self._batch)
+        self._batch = []
+        wanted = self._descriptor
+        if self.received != wanted.size:
+            raise RegistryError(f"error verifying size; got {self.received}, want {wanted.size}")
+        found = f"sha256:{self._hash.hexdigest()}"
+        if found != wanted.digest:
+            raise RegistryError(
+                f"error verifying sha256 checksum after reading {self.received} bytes; "
+                f'got "{found}", want "{wanted.digest}"'
+            )
+
+    def _keep(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            self._hash.update(chunk)
+            self._spool.write(chunk)
+
+
+async def download(transport: Transport, access: Access, descriptor: Descriptor, spool: Spool) -> None:
+    """Writes the blob into the spool and returns only if it is whole and the one that the descriptor names.
+
+    The registry comes first; a descriptor's external addresses only if it does not have the blob.
+    """
+    sink = Sink(descriptor, spool)
+    try:
+        if descriptor.data is not None:
+            await sink.take(descriptor.data)
+        else:
+            await _Download(transport, access, descriptor, sink).from_somewhere()
+        await sink.finish()
+    finally:
+        # The spool may be closed as soon as we return, also where we were cancelled.
+        await sink.settle()
+
+
+@dataclass(frozen=True)
+class _Download:
+    transport: Transport
+    access: Access
+    descriptor: Descriptor
+    sink: Sink
+
+    async def from_somewhere(self) -> None:
+        descriptor = self.descriptor
+        sources = [f"/v2/{self.access.repository.path}/blobs/{descriptor.digest}", *descriptor.urls]
+        for number, source in enumerate(sources):
+            try:
+                await self._receive(await self._external(source) if number else source)
+            except RegistryError:
+                # What was written cannot be taken back: another source has its chance only before the first byte.
+                if self.sink.received or number == len(descriptor.urls):
+                    raise
+            else:
+                return
+
+    async def _external(self, address: str) -> URL:
+        return places.external(address, self.access, plain=await self.transport.plain(self.access))
+
+    async def _receive(self, source: str | URL) -> None:
+        retries = self.transport.retries()
+        while not await self._attempted(source, retries):
+            pass
+
+    async def _attempted(self, source: str | URL, retries: Retries) -> bool:
+        """Reads on from where the last try ended. False: the connection broke off, and there is another try."""
+        start = self.sink.received
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            async with self.transport.stream(self.access, source, headers, retries) as response:
+                await _read(response, start, self.descriptor.size, self.sink)
+        except Unanswered as error:
+            if error.temporary and await retries.another():
+                return False
+            raise
+        return True
+
+
+async def _read(response: aiohttp.ClientResponse, start: int, size: int, sink: Sink) -> None:
+    """Reads the rest of the blob, of which the first `start` bytes are here already."""
+    where = f"GET {shown(response.url)}"
+    skip = 0 if response.status == 206 else start
+    if response.status == 206:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != start or not start:
+            raise RegistryError(f"{where}: the answer is not the range that was asked for")
+    elif response.content_length not in (None, size):
+        raise RegistryError(
+            f"{where}: Content-Length header {response.content_length} does not match expected size {size}"
+        )
+    async for chunk in chunks(response):
+        dropped = min(skip, len(chunk))
+        skip -= dropped
+        if len(chunk) > dropped:
+            await sink.take(chunk[dropped:] if dropped else chunk)
+    if sink.received < size:
+        raise Unanswered(f'Get "{shown(response.url)}": unexpected EOF', temporary=True)

@@ -1,0 +1,187 @@
+"""The registry room's door: what the corridor asks of a registry (ports.Registry)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from time import monotonic
+from urllib.parse import quote
+
+from ocisource.domain.access import Access
+from ocisource.domain.content import Descriptor, Manifest
+from ocisource.domain.errors import RegistryError
+from ocisource.domain.evidence import Evidence
+from ocisource.flight import Flight
+from ocisource.ports import Spool
+from ocisource.registry.blobs import download
+from ocisource.registry.errors import Unanswered, Unauthorized, shown
+from ocisource.registry.limits import (
+    DEFAULTS,
+    MANIFEST_BYTES,
+    NESTED_INDEXES,
+    TAG_PAGE_BYTES,
+    TAG_PAGES,
+    TAGS,
+    Limits,
+)
+from ocisource.registry.links import next_page
+from ocisource.registry.manifests import (
+    ACCEPT,
+    Document,
+    checked_digest,
+    parse_document,
+    parse_platform,
+    parse_tags,
+    sha256,
+)
+from ocisource.registry.retries import STATUSES, Sleep
+from ocisource.registry.signatures import Signatures
+from ocisource.registry.tokens import Clock
+from ocisource.registry.transport import Reply, Transport
+
+_PAGE_SIZE = 1000
+
+
+class OCIRegistry:
+    """Any registry that speaks OCI distribution, over one pool of connections.
+
+    Questions that are equal and under way at the same time, with the same Access, are asked once. Connections open
+    in the running loop when first needed; `close` ends them. No operation has a timeout of its own but for
+    connecting.
+    """
+
+    def __init__(self, limits: Limits = DEFAULTS, *, sleep: Sleep = asyncio.sleep, clock: Clock = monotonic) -> None:
+        self._limits = limits
+        self._platform = parse_platform(limits.platform)
+        self._transport = Transport(limits, sleep=sleep, clock=clock)
+        self._tag_lists: Flight[Access, tuple[str, ...]] = Flight()
+        self._digests: Flight[tuple[Access, str], str] = Flight()
+        self._manifests: Flight[tuple[Access, str], Manifest] = Flight()
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        await self._transport.close()
+
+    async def tags(self, access: Access, /) -> tuple[str, ...]:
+        """All tags of the repository, every page (flux-compat D7). Raises RegistryError, also past a bound."""
+        return await self._tag_lists.join(access, partial(self._tags, access))
+
+    async def resolve(self, access: Access, tag: str, /) -> str:
+        """The digest that the tag names now: by HEAD, and by GET where HEAD tells nothing (flux-compat D3)."""
+        return await self._digests.join((access, tag), partial(self._resolve, access, tag))
+
+    async def manifest(self, access: Access, digest: str, /) -> Manifest:
+        """The image manifest at `digest`, or the index's child for the platform, both checked (flux-compat D5, D6).
+
+        The digest of the answer is the one asked for. Raises RegistryError.
+        """
+        return await self._manifests.join((access, digest), partial(self._manifest, access, checked_digest(digest)))
+
+    async def blob(self, access: Access, descriptor: Descriptor, spool: Spool, /) -> None:
+        """Writes the blob into the spool and returns only if size and digest are the descriptor's (flux-compat J3).
+
+        The spool is written from one thread at a time, not always the same one. Raises RegistryError, and what the
+        spool raises.
+        """
+        limit = self._limits.max_blob_size
+        if descriptor.size > limit:
+            raise RegistryError(f"blob {descriptor.digest} has {descriptor.size} bytes, more than the limit of {limit}")
+        await download(self._transport, access, descriptor, spool)
+
+    def signatures(self, access: Access, digest: str, /) -> AsyncIterator[Evidence]:
+        """Everything that claims to sign `digest`, legacy first, as it is asked for (signatures.md)."""
+        return Signatures(self._transport, access, checked_digest(digest)).found()
+
+    async def _tags(self, access: Access) -> tuple[str, ...]:
+        path: str | None = f"/v2/{access.repository.path}/tags/list?n={_PAGE_SIZE}"
+        tags: list[str] = []
+        seen: set[str] = set()
+        while path is not None:
+            if path in seen or len(seen) >= TAG_PAGES or len(tags) > TAGS:
+                why = "leads back to a page seen before" if path in seen else "does not come to an end"
+                raise RegistryError(f"the tag list of {access.repository} {why}")
+            seen.add(path)
+            reply = await self._transport.get(access, path, bound=TAG_PAGE_BYTES)
+            try:
+                tags += parse_tags(reply.body)
+            except RegistryError as error:
+                raise RegistryError(f"GET {shown(reply.url)}: {error}") from error
+            path = next_page(reply, access)
+        return tuple(tags)
+
+    async def _resolve(self, access: Access, tag: str) -> str:
+        path = _manifest_path(access, tag)
+        tries = True
+        try:
+            head = await self._transport.fetch(access, "HEAD", path, accept=ACCEPT, bound=0)
+            if digest := _told(head):
+                return digest
+            tries = head.status not in STATUSES
+        except Unauthorized:
+            raise  # GET would ask the same token server the same thing
+        except Unanswered as error:
+            tries = not error.temporary
+        except RegistryError:
+            pass  # of all errors GET's is the one to report, since it has a body
+        # Where HEAD has used up its tries on a registry in trouble, GET is for the text of the error.
+        reply = await self._transport.fetch(access, "GET", path, accept=ACCEPT, bound=MANIFEST_BYTES, tries=tries)
+        if reply.status != 200:
+            raise reply.refused()
+        if reply.headers.get("Content-Type", "").startswith("text/html"):
+            raise RegistryError(f"GET {shown(reply.url)}: the answer is a web page, not a manifest")
+        return sha256(reply.body)
+
+    async def _manifest(self, access: Access, digest: str) -> Manifest:
+        document = await self._document(access, digest)
+        for _ in range(NESTED_INDEXES):
+            if not document.is_index:
+                return Manifest(digest, document.media_type, document.layers, document.annotations)
+            document = await self._child(access, self._chosen(document, f"{access.repository}@{digest}"))
+        if document.is_index:
+            raise RegistryError(f"index {access.repository}@{digest} nests more than {NESTED_INDEXES} indexes")
+        return Manifest(digest, document.media_type, document.layers, document.annotations)
+
+    def _chosen(self, index: Document, reference: str) -> Descriptor:
+        for child in index.children:
+            if child.platform.serves(self._platform):
+                return child.descriptor
+        raise RegistryError(f"no child with platform {self._limits.platform} in index {reference}")
+
+    async def _child(self, access: Access, descriptor: Descriptor) -> Document:
+        if descriptor.data is None:
+            return await self._document(access, descriptor.digest)
+        if sha256(descriptor.data) != descriptor.digest:
+            raise RegistryError(f"the inline content of {descriptor.digest} does not match this digest")
+        return _parsed(descriptor.data, descriptor.media_type)
+
+    async def _document(self, access: Access, digest: str) -> Document:
+        path = _manifest_path(access, digest)
+        reply = await self._transport.get(access, path, accept=ACCEPT, bound=MANIFEST_BYTES)
+        found = sha256(reply.body)
+        if found != digest:
+            where = f"{access.repository}@{digest}"
+            raise RegistryError(f'manifest digest: "{found}" does not match requested digest: "{digest}" for "{where}"')
+        return _parsed(reply.body, reply.headers.get("Content-Type", ""))
+
+
+def _manifest_path(access: Access, reference: str) -> str:
+    # A tag is the user's text: it must not be able to name another endpoint.
+    return f"/v2/{access.repository.path}/manifests/{quote(reference, safe=':+')}"
+
+
+def _told(head: Reply) -> str:
+    """The digest that a HEAD answer tells, "" where anything about it is missing or odd (flux-compat D3)."""
+    if head.status != 200 or "Content-Type" not in head.headers or head.length is None:
+        return ""
+    try:
+        return checked_digest(head.headers.get("Docker-Content-Digest", ""))
+    except RegistryError:
+        return ""
+
+
+def _parsed(content: bytes, content_type: str) -> Document:
+    try:
+        return parse_document(content, content_type)
+    except RegistryError as error:
+        raise RegistryError(f"failed to parse artifact manifest: {error}") from error

@@ -1,0 +1,40 @@
+"""The next page of a list (distribution-spec, listing tags and referrers; RFC 8288)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+from yarl import URL
+
+from ocisource.domain.access import Access
+from ocisource.domain.errors import RegistryError
+from ocisource.registry.errors import shown
+from ocisource.registry.transport import Reply
+
+_LINK = re.compile(r"<(?P<target>[^<>]*)>(?P<parameters>[^<,]*)")
+_REL = re.compile(r";\s*rel\s*=\s*\"?(?P<rel>[^\";]*)", re.IGNORECASE)
+
+
+def next_page(reply: Reply, access: Access) -> str | None:
+    """Path and query of the next page, None where this was the last. Raises RegistryError where the link leads
+    away from the registry: the request would carry its credentials.
+
+    Only the path is taken, so that a registry behind a proxy, which may not know its own scheme, is understood.
+    """
+    for link in _LINK.finditer(reply.headers.get("Link", "")):
+        relation = _REL.search(link["parameters"])
+        if link["target"] and (relation is None or "next" in relation["rel"].lower().split()):
+            return _path(reply, link["target"], access)
+    return None
+
+
+def _path(reply: Reply, target: str, access: Access) -> str:
+    try:
+        url = URL(urljoin(str(reply.url), target), encoded=True)
+        authority = url.authority.lower()
+    except ValueError:
+        authority = ""
+    if authority not in (access.repository.registry.lower(), reply.url.authority.lower()):
+        raise RegistryError(f"{reply.method} {shown(reply.url)}: the link to the next page leads to another host")
+    return url.raw_path_qs

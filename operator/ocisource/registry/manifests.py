@@ -1,0 +1,228 @@
+"""Manifests and indexes, read strictly (OCI image-spec manifest.md, image-index.md, descriptor.md; Docker schema 2).
+
+Pure: bytes in, facts out. What is not as the specification says raises RegistryError.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ocisource.domain.content import EMPTY, Descriptor
+from ocisource.domain.errors import RegistryError
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+json"
+SCHEMA_1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+# What a manifest request accepts (flux-compat D3).
+ACCEPT = f"{SCHEMA_1},{SCHEMA_1_SIGNED},{DOCKER_MANIFEST},{DOCKER_LIST},{OCI_MANIFEST},{OCI_INDEX}"
+
+_MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+_INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+_SCHEMA_1 = frozenset({SCHEMA_1, SCHEMA_1_SIGNED})
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where an image runs. An empty `variant` or `version` asks for none in particular."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    version: str = ""
+
+    def serves(self, wanted: Platform) -> bool:
+        """Whether an image for this platform is one for `wanted` (flux-compat D6)."""
+        same = self.os == wanted.os and self.architecture == wanted.architecture
+        return same and wanted.variant in ("", self.variant) and wanted.version in ("", self.version)
+
+
+# A child without a platform counts as this one (flux-compat D6).
+DEFAULT_PLATFORM = Platform("linux", "amd64")
+
+
+@dataclass(frozen=True)
+class Child:
+    """One descriptor of an index."""
+
+    descriptor: Descriptor
+    platform: Platform
+    artifact_type: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A manifest (`layers`) or an index (`children`); `is_index` tells which. `artifact_type` falls back to the
+    media type of the config; `subject` is the digest that a referrer refers to, or ""."""
+
+    media_type: str
+    is_index: bool
+    annotations: Mapping[str, str]
+    layers: tuple[Descriptor, ...] = ()
+    children: tuple[Child, ...] = ()
+    artifact_type: str = ""
+    subject: str = ""
+
+
+def sha256(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def checked_digest(text: str) -> str:
+    """The digest, if it is one that can be checked (flux-compat C11). Raises RegistryError."""
+    algorithm, _, encoded = text.partition(":")
+    if not algorithm or not encoded:
+        raise RegistryError(f'cannot parse hash: "{text}"')
+    if algorithm != "sha256":
+        raise RegistryError(f'unsupported hash: "{algorithm}"')
+    if not _HEX.fullmatch(encoded):
+        raise RegistryError(f'not a sha256 hash of 64 lower-case hexadecimal digits: "{text}"')
+    return text
+
+
+def parse_platform(text: str) -> Platform:
+    """`os/architecture[/variant][:version]`, as the operator's setting has it."""
+    place, _, version = text.strip().partition(":")
+    os, _, rest = place.partition("/")
+    architecture, _, variant = rest.partition("/")
+    return Platform(os, architecture, variant, version)
+
+
+def parse_document(content: bytes, content_type: str = "") -> Document:
+    """The manifest or index in `content`, which the registry says is of `content_type`."""
+    fields = _object(_json(content), "the document")
+    media_type = _text(fields, "mediaType", "")
+    declared = content_type.partition(";")[0].strip().lower()
+    if _SCHEMA_1 & {media_type, declared} or fields.get("schemaVersion") == 1 or "fsLayers" in fields:
+        raise RegistryError("schema 1 manifests are not supported: push the artifact as an OCI manifest")
+    is_index = _is_index(fields, media_type, declared)
+    annotations = _annotations(fields)
+    media_type = media_type or declared
+    if is_index:
+        children = tuple(_child(item, f"manifests[{n}]") for n, item in enumerate(_list(fields, "manifests")))
+        return Document(media_type, is_index, annotations, children=children)
+    config = fields.get("config")
+    config_type = "" if config is None else _descriptor(config, "config").media_type
+    subject = fields.get("subject")
+    return Document(
+        media_type,
+        is_index,
+        annotations,
+        layers=tuple(_descriptor(item, f"layers[{n}]") for n, item in enumerate(_list(fields, "layers"))),
+        artifact_type=_text(fields, "artifactType", "") or config_type,
+        subject="" if subject is None else _descriptor(subject, "subject").digest,
+    )
+
+
+def parse_tags(content: bytes) -> list[str]:
+    """The `tags` of one page of a tag list."""
+    tags = _list(_object(_json(content), "the tag list"), "tags")
+    if not all(isinstance(tag, str) for tag in tags):
+        raise RegistryError("field tags must be a list of strings")
+    return tags
+
+
+def _is_index(fields: Mapping[str, Any], media_type: str, declared: str) -> bool:
+    """What the bytes are must not depend on who serves them: the document's own word comes first, and a header
+    that contradicts it, or a document that could be read both ways, is refused."""
+    both = fields.get("manifests") is not None and fields.get("layers") is not None
+    kinds = {kind in _INDEXES for kind in (media_type, declared) if kind in _INDEXES | _MANIFESTS}
+    if both or len(kinds) == 2:
+        raise RegistryError("the document could be read as a manifest and as an index")
+    return kinds.pop() if kinds else "manifests" in fields
+
+
+def _json(content: bytes) -> Any:
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=constant)
+    except RecursionError:
+        raise RegistryError("invalid JSON: nested too deeply") from None
+    except ValueError as error:
+        start = content[:1].decode("latin-1")
+        hint = " (a web page?)" if start == "<" else ""
+        raise RegistryError(f"invalid JSON{hint}: {error}") from None
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RegistryError(f"{name} must be a JSON object")
+    return value
+
+
+def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise RegistryError(f"field {name} must be a list")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str, default: str | None = None, where: str = "") -> str:
+    value = fields.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise RegistryError(f"field {where}{name} must be a string")
+    return value
+
+
+def _annotations(fields: Mapping[str, Any], where: str = "") -> Mapping[str, str]:
+    value = fields.get("annotations")
+    if value is None:
+        return EMPTY
+    annotations = _object(value, f"field {where}annotations")
+    if not all(isinstance(text, str) for text in annotations.values()):
+        raise RegistryError(f"field {where}annotations must hold strings only")
+    return annotations
+
+
+def _descriptor(value: Any, name: str) -> Descriptor:
+    fields = _object(value, f"field {name}")
+    where = f"{name}."
+    size = fields.get("size")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise RegistryError(f"field {where}size must be a number of bytes")
+    try:
+        digest = checked_digest(_text(fields, "digest", None, where))
+    except RegistryError as error:
+        raise RegistryError(f"field {where}digest: {error}") from None
+    urls = _list(fields, "urls")
+    if not all(isinstance(url, str) for url in urls):
+        raise RegistryError(f"field {where}urls must be a list of strings")
+    media_type = _text(fields, "mediaType", "", where)
+    return Descriptor(media_type, digest, size, _annotations(fields, where), _data(fields, where), tuple(urls))
+
+
+def _data(fields: Mapping[str, Any], where: str) -> bytes | None:
+    text = _text(fields, "data", "", where)
+    if not text:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise RegistryError(f"field {where}data must be base64") from None
+
+
+def _child(value: Any, name: str) -> Child:
+    descriptor = _descriptor(value, name)
+    artifact_type = _text(value, "artifactType", "", f"{name}.")
+    if value.get("platform") is None:
+        return Child(descriptor, DEFAULT_PLATFORM, artifact_type)
+    fields = _object(value["platform"], f"field {name}.platform")
+    where = f"{name}.platform."
+    names = ("os", "architecture", "variant", "os.version")
+    return Child(descriptor, Platform(*(_text(fields, field, "", where) for field in names)), artifact_type)

@@ -1,0 +1,79 @@
+"""https or http: found out once for each registry that may be reached in clear (flux-compat E8, J5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+from ocisource.domain.access import Access
+from ocisource.domain.errors import RegistryError
+from ocisource.flight import Flight
+from ocisource.registry.errors import Unanswered
+from ocisource.registry.places import may_be_plain
+
+# How long https has before http is tried beside it.
+HEAD_START_SECONDS = 0.3
+
+# Whether something that speaks the scheme answers at that origin; raises Unanswered where nothing does.
+Knock = Callable[[Access, str], Awaitable[bool]]
+_Key = tuple[str, bool]
+
+
+class Origins:
+    """Remembers `https://host` or `http://host` for each registry. Credentials are never part of finding out."""
+
+    def __init__(self, knock: Knock) -> None:
+        self._knock = knock
+        self._known: dict[_Key, str] = {}
+        self._flight: Flight[_Key, str] = Flight()
+
+    async def of(self, access: Access) -> str:
+        """The origin to talk to. Raises Unanswered where neither scheme is answered."""
+        registry = access.repository.registry
+        if not may_be_plain(access):
+            return f"https://{registry}"
+        key = (registry, access.insecure)
+        if key not in self._known:
+            self._known[key] = await self._flight.join(key, partial(self._find, access))
+        return self._known[key]
+
+    def forget(self, access: Access) -> None:
+        """The registry could not be reached: it may come back with the other scheme."""
+        self._known.pop((access.repository.registry, access.insecure), None)
+
+    async def _find(self, access: Access) -> str:
+        registry = access.repository.registry
+        https = asyncio.ensure_future(self._answers(access, f"https://{registry}"))
+        http: asyncio.Future[str] | None = None
+        try:
+            await asyncio.wait({https}, timeout=HEAD_START_SECONDS)
+            if https.done() and https.exception() is None:
+                return https.result()
+            http = asyncio.ensure_future(self._answers(access, f"http://{registry}"))
+            return await _first(https, http)
+        finally:
+            for task in (https, http):
+                if task is not None and not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, RegistryError):
+                        await task
+
+    async def _answers(self, access: Access, origin: str) -> str:
+        if not await self._knock(access, origin):
+            raise Unanswered(f'Get "{origin}/v2/": the server there does not speak plain HTTP', temporary=False)
+        return origin
+
+
+async def _first(https: asyncio.Future[str], http: asyncio.Future[str]) -> str:
+    """The first success; where both fail, an error that tells both reasons."""
+    pending = {https, http}
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in (https, http):
+            if task in done and task.exception() is None:
+                return task.result()
+    errors = [https.exception(), http.exception()]
+    temporary = any(isinstance(error, Unanswered) and error.temporary for error in errors)
+    raise Unanswered("; ".join(str(error) for error in errors), temporary=temporary)

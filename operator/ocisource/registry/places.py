@@ -1,0 +1,125 @@
+"""Where a request may go: the rules about hosts, redirects and token servers, without I/O (flux-compat E10, J5)."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urljoin
+
+from yarl import URL
+
+from ocisource.domain.access import Access
+from ocisource.domain.errors import RegistryError
+from ocisource.registry.errors import shown
+
+MAX_REDIRECTS = 10
+
+
+def address(origin: str, path: str) -> URL:
+    """`path`, already quoted, at the origin of a registry. Raises RegistryError where the registry's name is none."""
+    try:
+        url = URL(origin + path, encoded=True)
+        named = url.host is not None
+    except ValueError:
+        named = False
+    if not named:
+        raise RegistryError(f"{origin!r} is not the address of a registry")
+    return url
+
+
+def may_be_plain(access: Access) -> bool:
+    """Whether plain HTTP is allowed: with `insecure`, or where the registry is this machine (flux-compat J5)."""
+    return access.insecure or is_loopback(_own_host(access))
+
+
+def is_loopback(host: str) -> bool:
+    address = _address(host)
+    return address.is_loopback if address is not None else _is_localhost(host)
+
+
+def is_public(host: str) -> bool:
+    """False for an address literal of a private, loopback, link-local or otherwise special range, and for
+    `localhost`. Names count as public: what they resolve to is the network's affair."""
+    address = _address(host)
+    if address is None:
+        return not _is_localhost(host)
+    return address.is_global and not address.is_multicast
+
+
+def same_origin(one: URL, other: URL) -> bool:
+    """Same scheme, host and port: the only place that may see the same Authorization header."""
+    return one.origin() == other.origin()
+
+
+def hop(method: str, url: URL, location: str, access: Access) -> URL:
+    """The next address of a redirect. Raises RegistryError where our rules forbid to go there: only HTTP, no step
+    down from https unless `insecure`, no private address but the registry's own host."""
+    try:
+        target = URL(urljoin(str(url), location), encoded=True).with_user(None)
+        host = target.host
+    except ValueError:
+        target, host = url, None
+    if target.scheme not in ("https", "http") or not host:
+        raise RegistryError(f'{method.title()} "{shown(url)}": the redirect leads to no HTTP address')
+    if url.scheme == "https" and target.scheme == "http" and not access.insecure:
+        raise RegistryError(f'{method.title()} "{shown(target)}": redirect from https to plain http refused')
+    _refuse_private(f'{method.title()} "{shown(target)}": redirect', host, access)
+    return target
+
+
+def external(address: str, access: Access, *, plain: bool) -> URL:
+    """The address of a blob outside of the registry (a descriptor's `urls`). Raises RegistryError where our rules
+    forbid it: https, or http where the registry itself is `plain`; no private address but the registry's own host."""
+    return _judged(f"external layer URL {address!r}", address, access, plain=plain)
+
+
+def realm(address: str, access: Access, *, plain: bool) -> URL:
+    """The address of a token server, which will be shown credentials: https, or http where the registry itself is
+    `plain`; a private address only where it is the registry's own host and port. Raises RegistryError."""
+    what = f"invalid realm in www-authenticate: realm {address!r}"
+    url = _judged(what, address, access, plain=plain)
+    if not is_public(url.host or "") and url.authority.lower() != access.repository.registry.lower():
+        raise RegistryError(f"{what}: host {url.host!r} is a private or link-local address")
+    return url
+
+
+def _judged(what: str, address: str, access: Access, *, plain: bool) -> URL:
+    try:
+        url = URL(address, encoded=True).with_user(None)
+        host = url.host
+    except ValueError:
+        raise RegistryError(f"{what} is not a URL") from None
+    if not host or url.scheme not in ("https", "http"):
+        raise RegistryError(f"{what} must be an https URL (or http for insecure registries)")
+    if url.scheme == "http" and not plain:
+        raise RegistryError(f"{what}: http is not allowed for a secure registry; use https")
+    _refuse_private(what, host, access)
+    return url
+
+
+def _refuse_private(what: str, host: str, access: Access) -> None:
+    if not is_public(host) and host.lower() != _own_host(access).lower():
+        raise RegistryError(f"{what} to the private or link-local host {host!r} refused")
+
+
+def _own_host(access: Access) -> str:
+    return address(f"https://{access.repository.registry}", "/").host or ""
+
+
+def _is_localhost(host: str) -> bool:
+    name = host.lower().rstrip(".")
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    host = host.strip("[]").partition("%")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            # The short, octal and decimal spellings that a resolver takes for an address as well: 127.1, 2130706433.
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

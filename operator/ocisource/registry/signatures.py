@@ -1,0 +1,188 @@
+"""Everything in a registry that claims to sign a digest (signatures.md: legacy, bundles, discovery, rules 3 and 6).
+
+Found here, judged elsewhere. What cannot be read becomes an Unreadable with its reason: it never counts, and it
+never hides another one. Nothing is fetched before it is asked for, so that the first good signature ends the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from ocisource.domain.access import Access
+from ocisource.domain.content import Descriptor
+from ocisource.domain.errors import RegistryError
+from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, Unreadable
+from ocisource.registry.blobs import download
+from ocisource.registry.limits import MANIFEST_BYTES, SIGNATURE_BYTES, SIGNATURES
+from ocisource.registry.links import next_page
+from ocisource.registry.manifests import ACCEPT, OCI_INDEX, OCI_MANIFEST, Child, Document, parse_document, sha256
+from ocisource.registry.transport import Reply, Transport
+
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle"
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+
+# Referrers of these types may hold a bundle: some registries name the config's type, or none, instead of the
+# manifest's own. The manifest itself tells.
+_UNTOLD = frozenset({"", "application/vnd.oci.empty.v1+json"})
+# Answers of registries without the referrers API (distribution-spec has 404; the others are seen as well).
+_NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
+_PAGES = 16
+
+
+class _Memory:
+    """A spool for what is small."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, chunk: bytes, /) -> None:
+        self.content += chunk
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """The search, for one digest in one repository."""
+
+    transport: Transport
+    access: Access
+    digest: str
+
+    async def found(self) -> AsyncIterator[Evidence]:
+        """Legacy signatures first, then bundles."""
+        async for evidence in self._legacy():
+            yield evidence
+        async for evidence in self._bundles():
+            yield evidence
+
+    async def _legacy(self) -> AsyncIterator[Evidence]:
+        tag = self.digest.replace(":", "-") + ".sig"
+        try:
+            document = await self._manifest(tag, missing_ok=True)
+        except RegistryError as error:
+            yield Unreadable("legacy signatures", str(error))
+            return
+        if document is None:
+            return
+        layers = [layer for layer in document.layers if layer.media_type == SIMPLE_SIGNING]
+        payloads: dict[str, bytes] = {}  # layers may share a blob; each has annotations of its own
+        for number, layer in enumerate(layers[:SIGNATURES], start=1):
+            name = f"legacy signature {number}"
+            try:
+                if layer.digest not in payloads:
+                    payloads[layer.digest] = await self._blob(layer)
+                yield LegacySignature(name, payloads[layer.digest], layer.annotations)
+            except RegistryError as error:
+                yield Unreadable(name, str(error))
+        if len(layers) > SIGNATURES:
+            yield Unreadable("legacy signatures", f"only the first {SIGNATURES} of {len(layers)} were looked at")
+
+    async def _bundles(self) -> AsyncIterator[Evidence]:
+        looked_at, attestations = 0, 0
+        async for child in self._referrers():
+            if isinstance(child, Unreadable):
+                yield child
+                continue
+            if not _may_hold_bundle(child):
+                continue
+            if child.descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE) != SIGN_PREDICATE:
+                attestations += 1
+                continue
+            looked_at += 1
+            if looked_at > SIGNATURES:
+                yield Unreadable("bundles", f"only the first {SIGNATURES} referrers were looked at")
+                break
+            async for evidence in self._bundle(child):
+                yield evidence
+        if attestations:
+            yield Unreadable("attestations", f"{attestations} found, which are not signatures")
+
+    async def _bundle(self, child: Child) -> AsyncIterator[Evidence]:
+        name = f"bundle {child.descriptor.digest[:19]}"
+        try:
+            document = await self._manifest(child.descriptor.digest)
+            layers = [layer for layer in document.layers if layer.media_type.startswith(BUNDLE)] if document else []
+            if document is None or (not layers and child.artifact_type in _UNTOLD):
+                return  # some other referrer
+            if document.subject != self.digest:
+                raise RegistryError("it refers to another digest")
+            if len(layers) != 1:
+                raise RegistryError(f"it has {len(layers)} bundle layers instead of one")
+            yield BundleSignature(name, await self._blob(layers[0]))
+        except RegistryError as error:
+            yield Unreadable(name, str(error))
+
+    async def _referrers(self) -> AsyncIterator[Child | Unreadable]:
+        """Descriptors of what refers to the digest: by the API, or by the tag that stands for it."""
+        first = f"/v2/{self.access.repository.path}/referrers/{self.digest}"
+        path: str | None = first
+        for _ in range(_PAGES):
+            if path is None:
+                return
+            try:
+                reply = await self.transport.fetch(self.access, "GET", path, accept=OCI_INDEX, bound=MANIFEST_BYTES)
+                index = _index(reply)
+                path = next_page(reply, self.access) if index is not None else None
+            except RegistryError as error:
+                yield Unreadable("referrers", str(error))
+                index, path = None, None
+            if index is None:
+                async for child in self._tagged_referrers():
+                    yield child
+                return
+            for child in index.children:
+                yield child
+        yield Unreadable("referrers", f"only the first {_PAGES} pages were looked at")
+
+    async def _tagged_referrers(self) -> AsyncIterator[Child | Unreadable]:
+        tag = self.digest.replace(":", "-")
+        try:
+            document = await self._manifest(tag, missing_ok=True, bound=MANIFEST_BYTES)
+        except RegistryError as error:
+            yield Unreadable(f"referrers at tag {tag[:19]}", str(error))
+            return
+        for child in document.children if document is not None else ():
+            yield child
+
+    async def _manifest(
+        self, reference: str, *, missing_ok: bool = False, bound: int = SIGNATURE_BYTES
+    ) -> Document | None:
+        path = f"/v2/{self.access.repository.path}/manifests/{reference}"
+        accept = f"{OCI_MANIFEST},{OCI_INDEX}" if reference.startswith("sha256:") else ACCEPT
+        reply = await self.transport.fetch(self.access, "GET", path, accept=accept, bound=bound)
+        if reply.status == 404 and missing_ok:
+            return None
+        if reply.status != 200:
+            raise reply.refused()
+        if reference.startswith("sha256:") and sha256(reply.body) != reference:
+            raise RegistryError("the manifest does not match its digest")
+        return parse_document(reply.body, reply.headers.get("Content-Type", ""))
+
+    async def _blob(self, descriptor: Descriptor) -> bytes:
+        if descriptor.size > SIGNATURE_BYTES:
+            raise RegistryError(f"{descriptor.size} bytes are more than the {SIGNATURE_BYTES} a signature may have")
+        memory = _Memory()
+        await download(self.transport, self.access, descriptor, memory)
+        return bytes(memory.content)
+
+
+def _may_hold_bundle(child: Child) -> bool:
+    return child.artifact_type.startswith(BUNDLE) or child.artifact_type in _UNTOLD
+
+
+def _index(reply: Reply) -> Document | None:
+    """The index in a referrers answer, None where the registry does not know that API. Raises RegistryError."""
+    if reply.status in _NO_REFERRERS:
+        return None
+    if reply.status != 200:
+        raise reply.refused()
+    try:
+        document = parse_document(reply.body, reply.headers.get("Content-Type", ""))
+    except RegistryError:
+        return None
+    return document if document.is_index else None

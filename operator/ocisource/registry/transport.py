@@ -1,0 +1,296 @@
+"""One request to a registry, with everything that applies to every request: scheme, authorization, redirects,
+retries, bounds. Nothing here knows what is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from ocisource.domain.access import Access
+from ocisource.domain.errors import RegistryError
+from ocisource.registry import places
+from ocisource.registry.challenges import Challenge, parse_challenges, usable
+from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
+from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
+from ocisource.registry.origins import Origins
+from ocisource.registry.retries import STATUSES, Retries, Sleep
+from ocisource.registry.tokens import Clock, TokenRequest, Tokens
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_READ_BUFFER = 256 * 1024
+_KEEP_ALIVE_SECONDS = 60.0
+_HEADER_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer. `url` is where it came from, after redirects; `length` is the Content-Length, if given."""
+
+    method: str
+    url: URL
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    length: int | None
+
+    def refused(self) -> RegistryError:
+        """The error that this answer stands for."""
+        return refusal(self.method, self.url, self.status, self.body)
+
+
+@dataclass(frozen=True)
+class _Send:
+    """One exchange without authorization: what goes over the wire, and the rule for the next address."""
+
+    method: str
+    url: URL
+    access: Access
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    realm_plain: bool | None = None  # a token server is asked: its rule about addresses holds for redirects too
+
+
+class Transport:
+    """Asks registries over one pool of connections, opened in the running loop when first needed.
+
+    Credentials travel in each request's own header, so that a connection belongs to nobody.
+    """
+
+    def __init__(self, limits: Limits, *, sleep: Sleep = asyncio.sleep, clock: Clock = monotonic) -> None:
+        self._limits = limits
+        self._sleep = sleep
+        self._origins = Origins(self._knock)
+        self._tokens = Tokens(self._token, clock)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def retries(self) -> Retries:
+        """The tries of one operation."""
+        return Retries(self._limits, self._sleep)
+
+    async def fetch(
+        self, access: Access, method: str, path: str, *, accept: str = "", bound: int, tries: bool = True
+    ) -> Reply:
+        """The whole answer to `path` of the registry, whatever its status, after retries (unless not `tries`).
+
+        Raises RegistryError: no answer, more than `bound` bytes, a redirect that our rules forbid.
+        """
+        headers = {"Accept": accept} if accept else {}
+
+        async def once() -> Reply:
+            return await _whole(await self._exchange(access, method, path, headers), bound)
+
+        return await _patiently(once, self.retries() if tries else None)
+
+    async def get(self, access: Access, path: str, *, accept: str = "", bound: int) -> Reply:
+        """As `fetch` with GET, but any status other than 200 is raised."""
+        reply = await self.fetch(access, "GET", path, accept=accept, bound=bound)
+        if reply.status != 200:
+            raise reply.refused()
+        return reply
+
+    @asynccontextmanager
+    async def stream(
+        self, access: Access, source: str | URL, headers: Mapping[str, str], retries: Retries
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer (200 or 206) whose body is still to be read (`chunks`), of a path of the registry or of an
+        external address, which is never shown credentials. `retries` are the caller's: reading may need some too."""
+        response = await self._opened(access, source, headers, retries)
+        try:
+            yield response
+        finally:
+            response.release()
+
+    async def plain(self, access: Access) -> bool:
+        """Whether the registry is talked to in plain HTTP."""
+        return (await self._origins.of(access)).startswith("http://")
+
+    async def _opened(
+        self, access: Access, source: str | URL, headers: Mapping[str, str], retries: Retries
+    ) -> aiohttp.ClientResponse:
+        while True:
+            try:
+                if isinstance(source, URL):
+                    response = await self._follow(_Send("GET", source, access, headers), None)
+                else:
+                    response = await self._exchange(access, "GET", source, headers)
+                if response.status in (200, 206):
+                    return response
+                body = await _some(response)
+            except Unanswered as error:
+                if not (error.temporary and await retries.another()):
+                    raise
+                continue
+            after = response.headers.get("Retry-After", "")
+            if not (response.status in STATUSES and await retries.another(after)):
+                raise refusal("GET", response.url, response.status, body)
+
+    async def _exchange(
+        self, access: Access, method: str, path: str, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """One try at the registry itself, with the authorization that it asks for."""
+        origin = await self._origins.of(access)
+        plain = origin.startswith("http://")
+        send = _Send(method, places.address(origin, path), access, headers)
+        used = await self._tokens.header(access, plain=plain)
+        response = await self._follow(send, used)
+        if response.status != 401 or not places.same_origin(response.url, send.url):
+            return response
+        try:
+            other = await self._tokens.answer(access, _challenge(response), used, plain=plain)
+        except BaseException:
+            response.close()
+            raise
+        if other is None:
+            return response
+        await _some(response)
+        return await self._follow(send, other)
+
+    async def _follow(self, send: _Send, authorization: str | None) -> aiohttp.ClientResponse:
+        """Sends, and follows redirects. An Authorization header never leaves its origin, and does not come back."""
+        url = send.url
+        for _ in range(places.MAX_REDIRECTS + 1):
+            response = await self._once(send, url, authorization)
+            location = response.headers.get("Location")
+            if send.form is not None or response.status not in _REDIRECTS or location is None:
+                return response
+            await _some(response)
+            target = places.hop(send.method, url, location, send.access)
+            if send.realm_plain is not None:
+                target = places.realm(str(target), send.access, plain=send.realm_plain)
+            if not places.same_origin(url, target):
+                authorization = None
+            url = target
+        raise RegistryError(f'{send.method.title()} "{shown(url)}": stopped after {places.MAX_REDIRECTS} redirects')
+
+    async def _once(self, send: _Send, url: URL, authorization: str | None) -> aiohttp.ClientResponse:
+        headers = dict(send.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        form = None if send.form is None else urlencode(send.form).encode()
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            return await self._opened_session().request(
+                send.method,
+                url,
+                headers=headers,
+                data=form,
+                allow_redirects=False,
+                # Without a CA of its own, `insecure` means an unverified certificate is taken (flux-compat E8).
+                ssl=not send.access.insecure,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = unanswered(send.method, url, error)
+            if failure.temporary and url.authority == send.access.repository.registry:
+                self._origins.forget(send.access)
+            raise failure from error
+
+    async def _knock(self, access: Access, origin: str) -> bool:
+        send = _Send("GET", places.address(origin, "/v2/"), access)
+        response = await self._once(send, send.url, None)
+        await _some(response)
+        # A TLS server answers plain HTTP with 400, and one that wants TLS redirects to it.
+        return origin.startswith("https://") or response.status not in {400, *_REDIRECTS}
+
+    async def _token(self, access: Access, request: TokenRequest) -> tuple[int, bytes]:
+        """Asks a token server, with retries of its own."""
+        send = _Send(request.method, request.url, access, {}, request.form, request.plain)
+
+        async def once() -> Reply:
+            return await _whole(await self._follow(send, request.authorization), TOKEN_BYTES)
+
+        reply = await _patiently(once, self.retries())
+        return reply.status, reply.body
+
+    def _opened_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = self._limits
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0, limit_per_host=limits.connections_per_host, keepalive_timeout=_KEEP_ALIVE_SECONDS
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds),
+                # Digests are of the bytes as stored: nothing may be compressed on the way or unpacked on arrival.
+                headers={"User-Agent": limits.user_agent, "Accept-Encoding": "identity"},
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=_READ_BUFFER,
+                max_line_size=_HEADER_BYTES,
+                max_field_size=_HEADER_BYTES,
+            )
+        return self._session
+
+
+def _challenge(response: aiohttp.ClientResponse) -> Challenge | None:
+    return usable(parse_challenges(response.headers.getall("WWW-Authenticate", [])))
+
+
+async def _patiently(once: Callable[[], Awaitable[Reply]], retries: Retries | None) -> Reply:
+    """The answer after as many tries as there are; the last one counts, whatever it is."""
+    while True:
+        try:
+            reply = await once()
+        except Unanswered as error:
+            if retries is None or not (error.temporary and await retries.another()):
+                raise
+            continue
+        wanting = retries is not None and reply.status in STATUSES
+        if retries is None or not (wanting and await retries.another(reply.headers.get("Retry-After", ""))):
+            return reply
+
+
+async def _whole(response: aiohttp.ClientResponse, bound: int) -> Reply:
+    """The answer with its body. More than `bound` bytes are an error, of an error's body just its start is kept."""
+    try:
+        if response.status >= 400:
+            body = await _some(response)
+        else:
+            body = await _read(response, bound)
+            if len(body) > bound:
+                raise RegistryError(f"{response.method} {shown(response.url)}: the answer is larger than {bound} bytes")
+    finally:
+        response.release()
+    return Reply(response.method, response.url, response.status, response.headers, body, response.content_length)
+
+
+async def _some(response: aiohttp.ClientResponse) -> bytes:
+    """The start of the body; the connection is given back."""
+    try:
+        return (await _read(response, ERROR_BYTES))[:ERROR_BYTES]
+    finally:
+        response.release()
+
+
+async def _read(response: aiohttp.ClientResponse, bound: int) -> bytes:
+    """The body, or a little more than `bound` bytes of it."""
+    body = bytearray()
+    async for chunk in chunks(response):
+        body += chunk
+        if len(body) > bound:
+            break
+    return bytes(body)
+
+
+async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises Unanswered where it breaks off."""
+    while True:
+        try:
+            chunk = await response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise unanswered(response.method, response.url, error) from error
+        if not chunk:
+            return
+        yield chunk
