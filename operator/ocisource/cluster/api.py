@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +64,12 @@ class TokenBucket:
         self._filled = now
 
 
-def new_session(config: ClusterConfig, limit: int) -> aiohttp.ClientSession:
+def new_session(
+    config: ClusterConfig, limit: int, middlewares: Sequence[aiohttp.ClientMiddlewareType] = ()
+) -> aiohttp.ClientSession:
     """Connections to the API server of `config`, at most `limit` at once (0: no limit)."""
     return aiohttp.ClientSession(
+        middlewares=middlewares,
         connector=aiohttp.TCPConnector(limit=limit, ssl=True if config.ssl is None else config.ssl),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         headers={"User-Agent": AGENT, "Accept": "application/json"},

@@ -1,0 +1,179 @@
+"""The front door: kopf watches OCIRepositories and hands every event to one plain function. It decides nothing, and
+leaves nothing of its own on objects that Git owns: no finalizer, no annotation, no status.
+
+This is the only module that imports kopf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ocisource.cluster.api import new_session
+from ocisource.domain.source import GROUP, PLURAL
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+
+    import aiohttp
+
+    from ocisource.cluster.config import ClusterConfig
+
+
+@contextlib.contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Lets an optional import of `module` fail, as if it were not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # how Python marks what must not be imported
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# Kopf imports the official client where it finds it, for types that never come here: 19 MiB for nothing.
+with _hidden("kubernetes"):
+    import kopf
+
+VERSION = "v1"
+RESOURCE = (GROUP, VERSION, PLURAL)
+
+UNUSED_FINALIZER = "ocisource.invalid/never-set"
+"""Kopf removes its finalizer from objects that it does not guard: it must be a name that nobody uses."""
+
+CHUNK = 500
+SILENCE = 70.0
+"""Seconds without an event or a bookmark after which a watch is taken for dead; bookmarks come each minute."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is watched: one namespace or all (""), objects with these labels or all ("")."""
+
+    namespace: str = ""
+    selector: str = ""
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Kopf keeps no copy of an object to compare with: the work queue decides what changed."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Kopf keeps no progress: one handler that cannot be retried has none."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+async def watch(
+    config: ClusterConfig,
+    scope: Scope,
+    on_event: Callable[[str | None, dict[str, Any]], None],
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+) -> None:
+    """Calls `on_event(type, object)` for every object and every change until `stop` is set.
+
+    `type` is None for what exists at the start (and after a gap in the watch), then ADDED, MODIFIED or DELETED. The
+    object is the callee's to keep, without `managedFields`. A deletion during a gap is never told.
+
+    Raises the error that ended the watch, after which the process should end, too: it can start again at little cost.
+    Kopf takes over SIGINT and SIGTERM and, when it ends, cancels every task of the loop that began after it: start
+    workers before, stop them before `stop` is set, and install signal handlers after `ready`. A signal that comes
+    earlier sets `stop`.
+    """
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    sessions: list[aiohttp.ClientSession] = []
+    try:
+        await kopf.operator(
+            registry=_registry(config, on_event, sessions),
+            settings=_settings(scope),
+            # A str at run time; without it kopf asks for the user's and the machine's names, which a pod may lack.
+            identity="ocisource",  # type: ignore[arg-type]
+            standalone=True,
+            clusterwide=not scope.namespace,
+            namespaces=[scope.namespace] if scope.namespace else [],
+            stop_flag=stop,
+            ready_flag=ready,
+        )
+    finally:
+        for session in sessions:
+            await session.close()
+    stop.set()
+
+
+def _settings(scope: Scope) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = UNUSED_FINALIZER
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()
+    settings.posting.enabled = False
+    settings.process.ultimate_exiting_timeout = None
+    settings.queueing.idle_timeout = 0.05
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = CHUNK
+    settings.watching.inactivity_timeout = SILENCE
+    if scope.selector:
+        settings.watching.label_selectors[RESOURCE] = scope.selector
+    return settings
+
+
+def _registry(
+    config: ClusterConfig,
+    on_event: Callable[[str | None, dict[str, Any]], None],
+    sessions: list[aiohttp.ClientSession],
+) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        """A session of its own for each login: kopf closes the one that the API server no longer accepts."""
+        session = new_session(config, limit=0, middlewares=(_with_token(config),))
+        sessions.append(session)
+        return kopf.AiohttpSession(server=config.server, default_namespace=config.namespace, aiohttp_session=session)
+
+    @kopf.on.event(*RESOURCE, registry=registry)
+    async def event(event: kopf.RawEvent, **_: Any) -> None:
+        obj: Any = event["object"]
+        obj["metadata"].pop("managedFields", None)
+        on_event(event["type"], obj)
+
+    return registry
+
+
+def _with_token(config: ClusterConfig) -> aiohttp.ClientMiddlewareType:
+    """The token of the moment on every request: the one that a pod starts with expires within the hour."""
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if token := config.token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return await handler(request)
+
+    return send
