@@ -52,7 +52,7 @@ class IgnoreRules:
     def excludes(self, path: str, is_dir: bool) -> bool:  # noqa: FBT001 - it is half of the question
         """Whether the path, relative to the root with `/` between its segments, stays out. The root itself never
         does. To be asked for each path: an excluded folder may have something in it that is not (flux-compat F5)."""
-        return self._matcher.excludes(path, is_dir)
+        return self._matcher.excludes(path, is_dir=is_dir)
 
 
 @lru_cache(maxsize=256)
@@ -99,7 +99,7 @@ class _Rule:
     steps: tuple[_Step, ...]
     dir_only: bool
 
-    def matches(self, names: list[str], is_dir: bool) -> bool:  # noqa: FBT001 - as in IgnoreRules.excludes
+    def matches(self, names: list[str], *, is_dir: bool) -> bool:
         depth = len(self.folder)
         if tuple(names[:depth]) != self.folder:
             return False
@@ -151,7 +151,7 @@ class _Matcher:
         else:
             self._globs.append(rule)
 
-    def excludes(self, path: str, is_dir: bool) -> bool:  # noqa: FBT001 - as in IgnoreRules.excludes
+    def excludes(self, path: str, *, is_dir: bool) -> bool:
         if path in ("", "."):
             return False
         names = path.split("/")
@@ -162,22 +162,22 @@ class _Matcher:
             weight = (self._folder_names if is_folder else self._file_names).get(name, -1)
             best = max(best, weight)
             if name.endswith(self._all_endings):
-                best = max(best, _heaviest(self._endings, best, [name], is_folder))
+                best = max(best, _heaviest(self._endings, best, [name], is_dir=is_folder))
             if self._globs:
-                best = max(best, _heaviest(self._globs, best, [name], is_folder))
+                best = max(best, _heaviest(self._globs, best, [name], is_dir=is_folder))
         if names[0] in self._rooted:
-            best = _heaviest(self._rooted[names[0]], best, names, is_dir)
+            best = _heaviest(self._rooted[names[0]], best, names, is_dir=is_dir)
         if self._others:
-            best = _heaviest(self._others, best, names, is_dir)
+            best = _heaviest(self._others, best, names, is_dir=is_dir)
         return best >= 0 and not self._includes[best]
 
 
-def _heaviest(rules: list[_Rule], best: int, names: list[str], is_dir: bool) -> int:  # noqa: FBT001 - as above
+def _heaviest(rules: list[_Rule], best: int, names: list[str], *, is_dir: bool) -> int:
     """The weight of the first of `rules`, which come heaviest first, that matches, if it is more than `best`."""
     for rule in rules:
         if rule.weight <= best:
             break
-        if rule.matches(names, is_dir):
+        if rule.matches(names, is_dir=is_dir):
             return rule.weight
     return best
 
