@@ -41,6 +41,11 @@ def tarball(namespace: str, name: str, digest: str) -> str:
     return f"{folder(namespace, name)}/{digest}{SUFFIX}"
 
 
+def latest(namespace: str, name: str) -> str:
+    """`ocirepository/<namespace>/<name>/latest.tar.gz`, the link to the newest tarball."""
+    return f"{folder(namespace, name)}/{LATEST}"
+
+
 def is_tarball(filename: str) -> bool:
     """Whether the file name is one that `tarball` makes."""
     return _FILE.fullmatch(filename) is not None

@@ -77,6 +77,10 @@ class FileStore:
         """`ocirepository/<namespace>/<name>/sha256:<hex>.tar.gz`."""
         return paths.tarball(namespace, name, digest)
 
+    def latest_path(self, namespace: str, name: str, /) -> str:
+        """`ocirepository/<namespace>/<name>/latest.tar.gz`."""
+        return paths.latest(namespace, name)
+
     def spool(self, size: int, /) -> Spool:
         """A Spool for a blob of `size` bytes. Raises LayerError if that is above the limit (flux-compat J7)."""
         self._limits.admit_blob(size)

@@ -1,0 +1,165 @@
+"""What is served: tarballs to the clients of the artifacts, health to the kubelet, metrics (flux-compat G5 to G7,
+J12). All of it runs on a thread with a loop of its own, so that a busy reconcile loop never delays a download or a
+probe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import hdrs, web
+
+from ocisource.storage import paths
+from ocisource.storage.integrity import regular
+from ocisource.storage.listeners import bound, listen
+
+Result = TypeVar("Result")
+
+# A client slower than this is cut off, so that it cannot hold a file and a connection for ever.
+_SLOWEST = 64 << 10  # bytes a second
+_PATIENCE = 60.0  # seconds on top
+_IDLE = 75.0  # seconds that a connection may stay open between requests
+_FAREWELL = 5.0  # seconds that downloads under way get when the server stops
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Servers:
+    """Serves on a second thread from `start` to `stop`. Methods are called from the main loop.
+
+    `add` may be called at any time between the two: health listens before the lease is held, artifacts after.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self) -> None:
+        """Starts the thread."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="servers", daemon=True)
+        self._thread.start()
+
+    async def add(self, flag: str, address: str, application: web.Application) -> str:
+        """Serves the application at the address that the flag gave; the real address, `host:port`. Raises
+        AddressError, naming the flag."""
+        if self._loop is None:
+            raise RuntimeError("the servers are not started")
+        listener = listen(flag, address)
+        runner = web.AppRunner(application, access_log=None, keepalive_timeout=_IDLE, shutdown_timeout=_FAREWELL)
+
+        async def serve() -> None:
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+
+        await self._there(serve())
+        self._runners.append(runner)
+        return bound(listener)
+
+    async def stop(self) -> None:
+        """Stops listening, lets downloads under way end for a few seconds, and ends the thread."""
+        if self._loop is None or self._thread is None:
+            return
+        await asyncio.gather(*(self._there(runner.cleanup()) for runner in self._runners))
+        await self._there(self._loop.shutdown_default_executor())
+        self._runners.clear()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+        self._loop = self._thread = None
+
+    async def _there(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of the work, done on the servers' own loop."""
+        assert self._loop is not None  # noqa: S101  # both callers have asked
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+
+def artifacts(root: str | Path, *, patience: float = _PATIENCE) -> web.Application:
+    """Serves the tarballs below the storage root, and nothing else there: GET and HEAD, ranges, conditional
+    requests. `/` answers 200 (it is the readiness probe of the stock deployment); folders are not listed.
+
+    A download gets `patience` seconds, and a second for every 64 KiB.
+    """
+    base = Path(root).absolute()
+
+    async def tarball(request: web.Request) -> web.StreamResponse:
+        path = paths.published(request.match_info["path"])
+        found = await asyncio.to_thread(_servable, base / path) if path else None
+        if found is None:
+            raise web.HTTPNotFound
+        file, status = found
+        # The type is told here, so that nobody guesses one: a Content-Encoding would make clients unpack the file
+        # and miss its digest (flux-compat G6).
+        response = web.FileResponse(file, headers={"Content-Type": "application/gzip"})
+        try:
+            async with asyncio.timeout(patience + status.st_size / _SLOWEST):
+                await response.prepare(_judged(request, status))
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    application = web.Application()
+    application.router.add_get("/", _fine)
+    application.router.add_get("/{path:.+}", tarball)
+    return application
+
+
+def health(alive: Callable[[], bool], ready: Callable[[], bool]) -> web.Application:
+    """Answers `/healthz` and `/readyz`: 200 or 503. The callables run on the servers' thread."""
+    application = web.Application()
+    application.router.add_get("/healthz", _probe(alive))
+    application.router.add_get("/readyz", _probe(ready))
+    return application
+
+
+def metrics(render: Callable[[], str]) -> web.Application:
+    """Answers `/metrics` with the text that `render` makes (Prometheus text format 0.0.4). It runs on the servers'
+    thread."""
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=render().encode(), headers={"Content-Type": _METRICS_TYPE})
+
+    application = web.Application()
+    application.router.add_get("/metrics", scrape)
+    return application
+
+
+def _servable(path: Path) -> tuple[Path, os.stat_result] | None:
+    """The regular file that the path stands for: itself, or for `latest.tar.gz` the tarball beside it."""
+    with suppress(OSError):
+        if path.name == paths.LATEST:
+            # Only the last part of the target counts, so the link cannot lead out of the folder.
+            path = path.with_name(path.readlink().name)
+        status = regular(path)
+        if status is not None and paths.is_tarball(path.name):
+            return path, status
+    return None
+
+
+def _judged(request: web.Request, status: os.stat_result) -> web.Request:
+    """The request, without its range if that was meant for another content (RFC 9110, 13.1.5): aiohttp judges
+    If-Range with a date, not with an entity tag."""
+    condition = request.headers.get(hdrs.IF_RANGE, "")
+    if not condition.endswith('"') or condition == f'"{status.st_mtime_ns:x}-{status.st_size:x}"':
+        return request
+    headers = request.headers.copy()
+    headers.popall(hdrs.RANGE, None)
+    return request.clone(headers=headers)
+
+
+async def _fine(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _probe(good: Callable[[], bool]) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if good() else web.Response(status=503, text="not yet\n")
+
+    return answer
