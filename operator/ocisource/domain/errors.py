@@ -23,6 +23,8 @@ turns a RoomError into a Failure (flux-compat section C).
 
 from __future__ import annotations
 
+import json
+
 
 class RoomError(Exception):
     """A room could not do its work. `str(error)` is a sentence for the user, without a prefix."""
@@ -128,3 +130,8 @@ class Failure(Exception):
         self.reason = reason
         self.message = message
         self.stalls = stalls
+
+
+def quoted(text: str) -> str:
+    """The text in quotes as Go's %q writes it, but for rare control characters."""
+    return json.dumps(text, ensure_ascii=False)

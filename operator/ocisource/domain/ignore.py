@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 _VCS = ".git/ .gitignore .gitmodules .gitattributes"
 _DEFAULTS = (
@@ -32,10 +32,6 @@ class IgnoreRules:
     equal and hash alike: they are part of the key under which archives are shared."""
 
     rules: tuple[tuple[str, str], ...] = ()
-    _matcher: _Matcher = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_matcher", _Matcher(self.rules))
 
     @classmethod
     def read(cls, texts: Iterable[tuple[str, str]]) -> IgnoreRules:
@@ -54,8 +50,13 @@ class IgnoreRules:
         does. To be asked for each path: an excluded folder may have something in it that is not (flux-compat F5)."""
         return self._matcher.excludes(path, is_dir=is_dir)
 
+    @cached_property
+    def _matcher(self) -> _Matcher:
+        """Made when the first path is asked about: that is in the thread that archives, not on the event loop."""
+        return _Matcher(self.rules)
 
-@lru_cache(maxsize=256)
+
+@lru_cache(maxsize=128)
 def _rules_of(text: str) -> IgnoreRules:
     own = IgnoreRules.read([("", text)]).rules or _listed(_DEFAULTS)
     return IgnoreRules(_listed(_VCS) + own)

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ocisource.domain.errors import InvalidPattern, InvalidRange
-from ocisource.domain.reference import quoted
+from ocisource.domain.errors import InvalidPattern, InvalidRange, quoted
 
 if TYPE_CHECKING:
     import semver
@@ -35,19 +34,21 @@ _MAX_NUMBER = 2**64 - 1
 _MAX_TAG = 256  # bytes
 _NEXT = (0,)  # appended to a version's key, it is the bound just after that version
 
-_IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_IDENTIFIERS = r"[0-9A-Za-z-]++(?:\.[0-9A-Za-z-]++)*+"
 _PRERELEASE_ID = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _TAG = re.compile(
     rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(?:-({_PRERELEASE_ID}(?:\.{_PRERELEASE_ID})*))?(?:\+({_IDENTIFIERS}))?"
 )
 
 # In a constraint a number may also be a wildcard. What else fits this class ("1x", "|") is refused once it is read.
-_PART = r"[0-9|xX*]+"
-_PARTIAL = rf"v?({_PART})(?:\.({_PART}))?(?:\.({_PART}))?(?:-({_IDENTIFIERS}))?(?:\+{_IDENTIFIERS})?"
+# What can follow a part never fits the part itself, so there is nothing to give back: hence the possessive "++".
+_PART = r"[0-9|xX*]++"
+_PARTIAL = rf"v?({_PART})(?:\.({_PART}))?+(?:\.({_PART}))?+(?:-({_IDENTIFIERS}))?+(?:\+{_IDENTIFIERS})?+"
 _SPACE = r"[\t\n\f\r ]"
-_HYPHEN_RANGE = re.compile(rf"{_SPACE}*(?P<from>{_PARTIAL}){_SPACE}+-{_SPACE}+(?P<to>{_PARTIAL}){_SPACE}*")
+_HYPHEN_RANGE = re.compile(rf"{_SPACE}*+(?P<from>{_PARTIAL}){_SPACE}++-{_SPACE}++(?P<to>{_PARTIAL}){_SPACE}*+")
 _COMPARATOR = re.compile(
-    rf"{_SPACE}*+(?P<operator>=|!=|>=|=>|<=|=<|>|<|~>|~|\^|){_SPACE}*(?P<version>{_PARTIAL})(?P<separator>{_SPACE}*,|{_SPACE}+|\Z)"
+    rf"{_SPACE}*+(?P<operator>=|!=|>=|=>|<=|=<|>|<|~>|~|\^|){_SPACE}*+"
+    rf"(?P<version>{_PARTIAL})(?P<separator>{_SPACE}*,|{_SPACE}+|\Z)"
 )
 _WILD = (None, "x", "X", "*")
 

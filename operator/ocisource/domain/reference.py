@@ -7,12 +7,11 @@ clients know (flux-compat C9, C11).
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
 from ocisource.domain.access import Repository
-from ocisource.domain.errors import InvalidDigest, InvalidReference
+from ocisource.domain.errors import InvalidDigest, InvalidReference, quoted
 
 SCHEME = "oci://"
 DOCKER_HUB = "index.docker.io"
@@ -145,12 +144,16 @@ def check_digest(text: str) -> str:
     return text
 
 
+def is_digest(text: str) -> bool:
+    """Whether `check_digest` would take it."""
+    try:
+        check_digest(text)
+    except InvalidDigest:
+        return False
+    return True
+
+
 def display_name(repository: Repository, tag: str, digest: str) -> str:
     """How a resolved reference is printed: `registry/path:tag`, or `registry/path@digest` where no tag was asked for
     (`<ref>` in flux-compat)."""
     return f"{repository}:{tag}" if tag else f"{repository}@{digest}"
-
-
-def quoted(text: str) -> str:
-    """The text in quotes as Go's %q writes it, but for rare control characters."""
-    return json.dumps(text, ensure_ascii=False)
