@@ -9,9 +9,9 @@ WORKDIR /src
 COPY requirements/operator.txt requirements/
 RUN python -m pip install --require-hashes --only-binary=:all: --no-compile --target=/site --requirement=requirements/operator.txt
 
-# What builds the wheel, from the lock too; it stays in this stage.
-COPY requirements/dev.txt requirements/
-RUN python -m pip install --require-hashes --only-binary=:all: --requirement=requirements/dev.txt
+# What builds the wheel, locked too; it stays in this stage.
+COPY requirements/build.txt requirements/
+RUN python -m pip install --require-hashes --only-binary=:all: --requirement=requirements/build.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY operator/ operator/
