@@ -123,8 +123,6 @@ def _read_entry(entry: str, content: bytes) -> list[PublicKey]:
     if not content.strip():
         raise _BadKeyError("it is empty; put a PEM public key there")
     blocks = _BLOCK.findall(content)
-    if len(blocks) > MAX_KEYS:
-        raise _BadKeyError(f"more than {MAX_KEYS} public keys")
     if not blocks or len(_BOUNDARY.findall(content)) != 2 * len(blocks):
         raise _BadKeyError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
     return [_read_block(entry, label, body) for label, body in blocks]
