@@ -31,7 +31,7 @@ class Limits:
         """Raises LayerError if a blob of `size` bytes is too large to be fetched."""
         if size > self.blob:
             raise LayerError(
-                f"layer is {_size(size)}, more than the limit of {_size(self.blob)} (raise it with --max-layer-size)"
+                f"layer is {_size(size)}, more than the limit of {_size(self.blob)} (raise it with --max-blob-size)"
             )
 
     def admit_unpacked(self, size: int, blob: int) -> None:
@@ -43,7 +43,7 @@ class Limits:
         if size > RATIO_FLOOR and size > self.ratio * blob:
             raise LayerError(
                 f"layer unpacks to more than {self.ratio} times its size of {_size(blob)} "
-                "(raise the limit with --max-compression-ratio)"
+                "(raise the limit with --max-ratio)"
             )
 
     def admit_entries(self, count: int) -> None:

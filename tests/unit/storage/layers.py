@@ -15,7 +15,12 @@ DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
 
 # The tree of flux-compat F7.
-F7 = [("a/x.sh", 0o755, b"#!/bin/sh\n"), ("a-b/f", 0o644, b"1\n"), ("b.yaml", 0o644, b"kind: A\n"), ("empty", 0o755, None)]
+F7 = [
+    ("a/x.sh", 0o755, b"#!/bin/sh\n"),
+    ("a-b/f", 0o644, b"1\n"),
+    ("b.yaml", 0o644, b"kind: A\n"),
+    ("empty", 0o755, None),
+]
 
 
 def member(name: str, *, kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "", **pax: str):
@@ -63,7 +68,9 @@ def padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % 512)
 
 
-async def publish(store: FileStore, blob: bytes, ignore: IgnoreRules = EVERYTHING, name: str = "app", digest: str = DIGEST):
+async def publish(
+    store: FileStore, blob: bytes, ignore: IgnoreRules = EVERYTHING, name: str = "app", digest: str = DIGEST
+):
     spool = store.spool(len(blob))
     try:
         spool.write(blob)
@@ -81,7 +88,8 @@ class Archive:
         with tarfile.open(fileobj=io.BytesIO(self.tar)) as archive:
             self.members = archive.getmembers()
             self.files = {
-                info.name: (info.mode, archive.extractfile(info).read() if info.isfile() else None) for info in self.members
+                info.name: (info.mode, archive.extractfile(info).read() if info.isfile() else None)
+                for info in self.members
             }
 
     @property

@@ -188,7 +188,17 @@ async def test_a_size_that_is_no_number_is_refused(store, size):
 
 @pytest.mark.parametrize(
     "records",
-    [b"9 size=3", b"x size=3\n", b"99 path=a\n", b"9 size33\n", b"5 =a\n", b"3 \n", b"10 path=\0a\n", b"9 size=-\n", b"-9 a=b\n"],
+    [
+        b"9 size=3",
+        b"x size=3\n",
+        b"99 path=a\n",
+        b"9 size33\n",
+        b"5 =a\n",
+        b"3 \n",
+        b"10 path=\0a\n",
+        b"9 size=-\n",
+        b"-9 a=b\n",
+    ],
 )
 async def test_a_pax_header_that_does_not_parse_is_refused(store, records):
     blob = raw(block(b"x", size=b"%011o\0" % len(records), kind=b"x"), padded(records), block(b"b"), END)
@@ -225,7 +235,9 @@ async def test_a_checksum_over_signed_bytes_is_accepted(store, tmp_path):
 
 
 async def test_an_archive_from_before_ustar_is_read(store, tmp_path):
-    blob = raw(block(b"d/", kind=b"\0", magic=b""), block(b"d/f", kind=b"\0", magic=b"", size=b"1\0"), padded(b"x"), END)
+    blob = raw(
+        block(b"d/", kind=b"\0", magic=b""), block(b"d/f", kind=b"\0", magic=b"", size=b"1\0"), padded(b"x"), END
+    )
     assert (await archived(store, tmp_path, blob)).content("d/f") == b"x"
 
 
@@ -272,7 +284,7 @@ async def test_a_layer_larger_than_memory_allows_is_archived_all_the_same(store,
         (Limits(entries=5), layer(*((f"f{n}", b"") for n in range(6))), "--max-entries"),
         (Limits(entries=5), layer(("a/b/c/d/e/f", b"")), "--max-entries"),
         (Limits(entries=5), raw(*(block(b"x", kind=b"g") for _ in range(50)), END), "--max-entries"),
-        (Limits(blob=10), layer(("a", b"")), "--max-layer-size"),
+        (Limits(blob=10), layer(("a", b"")), "--max-blob-size"),
     ],
 )
 async def test_a_layer_beyond_a_limit_is_refused_by_the_name_of_its_flag(tmp_path, bounds, blob, flag):
@@ -285,7 +297,7 @@ async def test_a_layer_beyond_a_limit_is_refused_by_the_name_of_its_flag(tmp_pat
 
 async def test_content_that_compresses_beyond_belief_is_refused_once_it_is_large(store, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "RATIO_FLOOR", 100_000)
-    assert "--max-compression-ratio" in await refused(store, layer(("zeros", bytes(1 << 20))))
+    assert "--max-ratio" in await refused(store, layer(("zeros", bytes(1 << 20))))
     monkeypatch.setattr(limits, "RATIO_FLOOR", 2 << 20)
     assert (await archived(store, tmp_path, layer(("zeros", bytes(1 << 20))))).content("zeros") == bytes(1 << 20)
 
