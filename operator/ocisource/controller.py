@@ -82,7 +82,9 @@ class Controller:
             result = await self._pass(key, obj)
         except NotFound:
             return await self._gone(key)
-        outcome = "error" if result.failed else "success"
+        except Conflict:  # what the watch told is behind: look at the object itself, and begin again
+            return await self._reread(key)
+        outcome = "error" if result.failed else "success" if result.after else "stalled"
         self._desk.gauges.passed(*key, time.monotonic() - started, outcome)
         return result
 
@@ -176,6 +178,13 @@ class Controller:
         if key not in self._objects:
             self._desk.queue.forget(key)
         return Result()
+
+    async def _reread(self, key: Key) -> Result:
+        live = await self._desk.objects.get(*key)
+        if live is None:
+            return await self._gone(key)
+        self._remember(key, live)
+        return Result(after=0)
 
     async def _write(self, key: Key, obj: dict[str, Any], compute: Callable[[s.Status], s.Status]) -> dict[str, Any]:
         """Writes the status that `compute` makes of the one that is there. Who loses against another writer reads

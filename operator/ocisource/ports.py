@@ -3,7 +3,7 @@ and run the same tests."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Protocol
 
 from ocisource.domain.access import Access
@@ -55,6 +55,11 @@ class Keyring(Protocol):
         """Who may sign: every text that `Judgement.signer` can be."""
         ...
 
+    @property
+    def flaw(self) -> str:
+        """Why nobody can have signed for this keyring, "" where somebody can."""
+        ...
+
 
 class Trust(Protocol):
     """Bytes in, verdict out. No I/O."""
@@ -99,6 +104,10 @@ class Store(Protocol):
         """Deletes everything stored for the object; whether there was anything (flux-compat B20)."""
         ...
 
+    async def sweep(self, known: Collection[tuple[str, str]], /) -> int:
+        """Deletes what is stored for objects (namespace, name) that are not known; of how many."""
+        ...
+
     def latest_path(self, namespace: str, name: str, /) -> str:
         """`ocirepository/<namespace>/<name>/latest.tar.gz` (flux-compat G2)."""
         ...
@@ -122,6 +131,10 @@ class Objects(Protocol):
 
     async def get(self, namespace: str, name: str, /) -> dict[str, Any] | None:
         """The object as it is now, None if there is none."""
+        ...
+
+    async def keys(self) -> set[tuple[str, str]]:
+        """Namespace and name of every object that is ours to look after."""
         ...
 
     async def add_finalizer(self, obj: Mapping[str, Any], /) -> dict[str, Any]:

@@ -302,7 +302,7 @@ FLAGS = (
     Flag("metrics-addr", ":8080", _address_or_off, "address of /metrics; 0 switches it off", "METRICS_ADDR"),
     Flag("health-addr", ":9440", _address_or_off, "address of /healthz and /readyz; 0 switches it off"),
     Flag("events-addr", "", _url_or_empty, "URL of the notification controller", "EVENTS_ADDR"),
-    Flag("concurrent", "2", _whole(1), "passes at a time over the objects of one registry"),
+    Flag("concurrent", "2", _whole(1), "passes at a time over the objects of a registry, in sixteens"),
     Flag("log-level", "info", _one_of("trace", "debug", "info", "error"), "trace, debug, info or error"),
     Flag("log-encoding", "json", _one_of("json", "console"), "json or console"),
     Flag(

@@ -12,7 +12,7 @@ from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, TrustE
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
-from ocisource.domain.reference import check_digest, parse_url
+from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest, parse_url
 from ocisource.domain.source import Source, Verify
 from ocisource.domain.status import NORMAL, Event, Report, Status
 from ocisource.ports import Keyring, Registry, Secrets, Store, Trust
@@ -51,13 +51,21 @@ class Corridor:
 
         How it failed stands in the report; `spec.timeout` bounds all its registry work together (flux-compat J6).
         """
+        return await self._walk(source, found, journal, fetching=True)
+
+    async def judge(self, source: Source, found: Status, journal: Journal = lambda _step, _outcome: None) -> Report:
+        """A pass that ends with the verdict: nothing is fetched or stored."""
+        return await self._walk(source, found, journal, fetching=False)
+
+    async def _walk(self, source: Source, found: Status, journal: Journal, *, fetching: bool) -> Report:
         walk = _Walk(self._rooms, self._tarballs, source, found, journal)
         try:
             await walk.look_into_storage()
             access = await walk.gain_access()
             revision = await walk.resolve(access)
             await walk.verify(access, revision)
-            await walk.fetch(access, revision)
+            if fetching:
+                await walk.fetch(access, revision)
         except Failure as failure:
             walk.report = replace(walk.report, failure=failure)
         return walk.report
@@ -82,6 +90,9 @@ class _Walk:
             return
         store, place = self._rooms.store, (self._source.namespace, self._source.name)
         digest = artifact.revision.rpartition("@")[2]
+        if not is_digest(digest):  # of another controller, or another time: nothing that we could have stored
+            self.report = replace(self.report, damage="")
+            return
         async with steps.storage().until(self._deadline):
             path = store.path(*place, digest)
             collected = await store.retain(*place, digest)
@@ -121,33 +132,31 @@ class _Walk:
 
     async def resolve(self, access: Access) -> Revision:
         """The revision that the reference names now (flux-compat D1 to D7)."""
-        reference = self._source.reference
-        if reference.digest:
+        choice = self._source.reference.choice
+        if isinstance(choice, ByDigest):
             async with steps.resolution().until(self._deadline):
-                revision = Revision("", check_digest(reference.digest))
-            name = f"{access.repository}@{revision.digest}"
+                revision = Revision("", check_digest(choice.digest))
         else:
-            tag = await self._newest(access) if reference.semver else reference.tag or "latest"
+            tag = await self._newest(access, choice) if isinstance(choice, BySemver) else choice.tag
             async with steps.resolution().until(self._deadline):
                 revision = Revision(tag, await self._rooms.registry.resolve(access, tag))
-            name = f"{access.repository}:{tag}"
+        name = display_name(access.repository, revision.tag, revision.digest)
         self.report = replace(self.report, resolved=revision, reference=name)
         self._journal("resolved", f"{name} is {revision.digest}")
         return revision
 
-    async def _newest(self, access: Access) -> str:
+    async def _newest(self, access: Access, choice: BySemver) -> str:
         """The tag that the semver range chooses (flux-compat D7 to D10). The range is read before the registry is
         asked: one that does not parse needs no registry to be refused."""
-        reference = self._source.reference
         step = steps.choice_of_tag(self._source.url)
         async with step.until(self._deadline):
             try:
-                newest = latest(reference.semver, reference.semver_filter)
+                newest = latest(choice.range, choice.pattern)
             except InvalidRange as error:
-                raise InvalidRange(f"semver '{reference.semver}' parse error: {error}") from error
+                raise InvalidRange(f"semver '{choice.range}' parse error: {error}") from error
             tag = newest(await self._rooms.registry.tags(access))
         if tag is None:
-            raise step.failed(f"no match found for semver: {reference.semver}")
+            raise step.failed(f"no match found for semver: {choice.range}")
         return tag
 
     async def verify(self, access: Access, revision: Revision) -> None:
@@ -176,7 +185,7 @@ class _Walk:
             if judgement.accepted:
                 return judgement.signer
             refused.append(f"{evidence.name}: {judgement.reason}")
-        why = "; ".join(refused[:MAX_REASONS]) or "the registry holds no signature of it"
+        why = "; ".join(refused[:MAX_REASONS]) or keyring.flaw or "the registry holds no signature of it"
         if len(refused) > MAX_REASONS:
             why += f"; and {len(refused) - MAX_REASONS} more"
         raise TrustError(f"no matching signatures were found for '{access.repository}@{digest}': {why}")

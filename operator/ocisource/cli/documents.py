@@ -1,0 +1,132 @@
+"""What stands in YAML files: OCIRepositories and Secrets, each with the place it came from."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ocisource.domain.errors import RoomError, SecretError, SecretMissing
+from ocisource.domain.source import GROUP, KIND
+
+
+class BadInput(RoomError):
+    """A file cannot be used; the text names the file, the place in it and the mend."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document. `place` is `file:line`."""
+
+    place: str
+    content: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.content.get("kind") or "")
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is an OCIRepository, or would be with another apiVersion."""
+        return self.kind == KIND or str(self.content.get("apiVersion", "")).startswith(f"{GROUP}/ocirepo")
+
+
+def read(paths: Iterable[str]) -> Iterator[Document]:
+    """All documents of the files, those of a List one by one; `-` is standard input. Raises BadInput."""
+    for path in paths:
+        text = _text(path)
+        try:
+            nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+            contents = list(yaml.safe_load_all(text))
+        except (yaml.YAMLError, ValueError) as error:
+            raise BadInput(f"{path}: not valid YAML: {_one_line(error)}") from error
+        for node, content in zip(nodes, contents, strict=True):
+            if content is None:
+                continue
+            place = f"{path}:{node.start_mark.line + 1}"
+            if not isinstance(content, dict):
+                raise BadInput(f"{place}: a Kubernetes object is expected, with apiVersion, kind and metadata")
+            yield from _each(place, content)
+
+
+def _each(place: str, content: Mapping[str, Any]) -> Iterator[Document]:
+    if content.get("kind") != "List":
+        yield Document(place, content)
+        return
+    items = content.get("items") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadInput(f"{place}: items must be a list of objects")
+    for index, item in enumerate(items):
+        yield from _each(f"{place} items[{index}]", item)
+
+
+def _text(path: str) -> str:
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not a text file in UTF-8") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+@dataclass
+class FileSecrets:
+    """Secrets from files in place of the cluster's; fits `ports.Secrets`."""
+
+    _found: dict[tuple[str, str], tuple[str, Mapping[str, bytes]]] = field(default_factory=dict)
+
+    def add(self, document: Document) -> None:
+        """Takes the Secret of a document. Raises BadInput."""
+        metadata = document.content.get("metadata")
+        if not isinstance(metadata, dict) or not metadata.get("name"):
+            raise BadInput(f"{document.place}: metadata.name of the Secret is required")
+        data = {
+            **_decoded(document.place, _strings(document, "data")),
+            **{name: value.encode() for name, value in _strings(document, "stringData").items()},
+        }
+        kind = str(document.content.get("type") or "Opaque")
+        self.put(str(metadata.get("namespace") or "default"), str(metadata["name"]), kind, data)
+
+    def put(self, namespace: str, name: str, kind: str, data: Mapping[str, bytes]) -> None:
+        self._found[namespace, name] = (kind, data)
+
+    async def secret(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
+        """Raises SecretMissing, or SecretError where only the namespace differs."""
+        found = self._found.get((namespace, name))
+        if found is not None:
+            return found
+        elsewhere = sorted(other for other, same in self._found if same == name)
+        if elsewhere:
+            places = ", ".join(elsewhere)
+            raise SecretError(
+                f'secrets "{name}" not found in namespace {namespace}, but there is one in {places}: '
+                "a Secret must be in the namespace of the object that names it"
+            )
+        raise SecretMissing(namespace, name)
+
+
+def _strings(document: Document, name: str) -> dict[str, str]:
+    values = document.content.get(name) or {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise BadInput(f"{document.place}: {name} of the Secret must be an object of strings")
+    return values
+
+
+def _decoded(place: str, values: Mapping[str, str]) -> dict[str, bytes]:
+    decoded = {}
+    for name, value in values.items():
+        try:
+            decoded[name] = base64.b64decode("".join(value.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise BadInput(f"{place}: data.{name} is not base64: put plain text under stringData") from error
+    return decoded
