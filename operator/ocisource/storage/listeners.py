@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 from ocisource.domain.errors import RoomError
@@ -30,7 +31,9 @@ def listen(flag: str, address: str) -> socket.socket:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        # Not error.strerror: create_server adds the address to it. Failed look-ups have numbers of their own.
+        number = error.errno or 0
+        why = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
         raise AddressError(f"{flag}: cannot listen on {address}: {why}; free the port or name another one") from error
 
 

@@ -1,0 +1,290 @@
+"""What is served, and what is not (flux-compat G5 to G7, J12)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import socket
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from ocisource.storage.listeners import AddressError, bound, listen
+from ocisource.storage.server import Servers, artifacts, health, metrics
+from unit.storage.layers import DIGEST, OTHER, layer, publish
+
+FOLDER = "/ocirepository/default/app"
+PATH = f"{FOLDER}/{DIGEST}.tar.gz"
+
+
+@pytest.fixture
+async def servers():
+    servers = Servers()
+    await servers.start()
+    yield servers
+    await servers.stop()
+
+
+@pytest.fixture
+async def client():
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
+
+
+@pytest.fixture
+async def base(servers, store, tmp_path):
+    await publish(store, layer(("a", os.urandom(3000))))
+    return "http://" + await servers.add("--storage-addr", "127.0.0.1:0", artifacts(tmp_path))
+
+
+@pytest.fixture
+def content(base, tmp_path):
+    return (tmp_path / PATH[1:]).read_bytes()
+
+
+async def test_a_tarball_is_served_as_it_lies_on_disk(client, base, content):
+    """G5, G6: whole, with its length and type, and never with a Content-Encoding."""
+    async with client.get(base + PATH, headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        assert await answer.read() == content
+        assert answer.headers["Content-Length"] == str(len(content))
+        assert answer.headers["Content-Type"] == "application/gzip"
+        assert "Content-Encoding" not in answer.headers
+        assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+async def test_the_colon_of_the_name_may_be_escaped(client, base, content):
+    """G5."""
+    async with client.get(URL(base + PATH.replace(":", "%3A"), encoded=True)) as answer:
+        assert await answer.read() == content
+
+
+async def test_latest_is_the_newest_tarball(client, base, store, tmp_path):
+    stored = await publish(store, layer(("a", b"newer")), digest=OTHER)
+    async with client.get(f"{base}{FOLDER}/latest.tar.gz") as answer:
+        assert hashlib.sha256(await answer.read()).hexdigest() == stored.digest.removeprefix("sha256:")
+
+
+async def test_head_tells_all_but_the_content(client, base, content):
+    async with client.head(base + PATH) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Length"] == str(len(content))
+        assert await answer.read() == b""
+    async with client.head(base + "/") as answer:
+        assert answer.status == 200
+
+
+async def test_the_root_answers_for_the_readiness_probe(client, base):
+    """G5: the stock deployment probes GET / on the artifact port."""
+    async with client.get(base + "/") as answer:
+        assert answer.status == 200
+        assert "ocirepository" not in await answer.text()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_methods_are_refused(client, base, method):
+    """J12."""
+    for path in (PATH, "/", "/nothing"):
+        async with client.request(method, base + path, data=None if method == "OPTIONS" else b"x") as answer:
+            assert answer.status == 405
+            assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
+
+
+async def test_ranges_are_served(client, base, content):
+    for asked, told, expected in (
+        ("bytes=10-19", f"bytes 10-19/{len(content)}", content[10:20]),
+        ("bytes=-5", f"bytes {len(content) - 5}-{len(content) - 1}/{len(content)}", content[-5:]),
+        ("bytes=100-", f"bytes 100-{len(content) - 1}/{len(content)}", content[100:]),
+    ):
+        async with client.get(base + PATH, headers={"Range": asked}) as answer:
+            assert (answer.status, answer.headers["Content-Range"]) == (206, told)
+            assert await answer.read() == expected
+    async with client.get(base + PATH, headers={"Range": f"bytes={len(content)}-"}) as answer:
+        assert answer.status == 416
+
+
+async def test_who_has_the_content_is_not_sent_it_again(client, base):
+    async with client.get(base + PATH) as answer:
+        etag, modified = answer.headers["ETag"], answer.headers["Last-Modified"]
+    assert not etag.startswith("W/")
+    for condition in ({"If-None-Match": etag}, {"If-Modified-Since": modified}):
+        async with client.get(base + PATH, headers=condition) as answer:
+            assert answer.status == 304
+    async with client.get(base + PATH, headers={"If-None-Match": '"other"'}) as answer:
+        assert answer.status == 200
+
+
+async def test_a_range_of_another_content_is_not_continued(client, base, content):
+    """RFC 9110, 13.1.5: with If-Range, a part is sent only of the very same content."""
+    async with client.get(base + PATH) as answer:
+        etag = answer.headers["ETag"]
+    for tag, status, expected in ((etag, 206, content[5:]), ('"other"', 200, content)):
+        async with client.get(base + PATH, headers={"Range": "bytes=5-", "If-Range": tag}) as answer:
+            assert (answer.status, await answer.read()) == (status, expected)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ocirepository",
+        "/ocirepository/",
+        "/ocirepository/default/",
+        FOLDER,
+        FOLDER + "/",
+        f"{FOLDER}/{OTHER}.tar.gz",
+        f"{FOLDER}/.tmp-0123456789abcdef",
+        f"{FOLDER}/{DIGEST}.tar.gz.lock",
+        f"{FOLDER}/secret.tar.gz",
+        f"{FOLDER}/sub/{DIGEST}.tar.gz",
+        f"//{PATH}",
+        "/secret.tar.gz",
+        "/..%2fsecret.tar.gz",
+        f"/ocirepository/default/..%2f..%2f{DIGEST}.tar.gz",
+        f"/ocirepository/%2e%2e/%2e%2e/{DIGEST}.tar.gz",
+        f"{FOLDER}/%00",
+        f"{FOLDER}/..\\x",
+        f"{FOLDER}/linked/latest.tar.gz",
+    ],
+)
+async def test_nothing_but_tarballs_is_shown(client, base, tmp_path, path):
+    """J12: no listings, no leftovers, nothing outside."""
+    for name in (".tmp-0123456789abcdef", f"{DIGEST}.tar.gz.lock", "secret.tar.gz"):
+        (tmp_path / FOLDER[1:] / name).write_bytes(b"secret")
+    (tmp_path / "secret.tar.gz").write_bytes(b"secret")
+    (tmp_path / f"{DIGEST}.tar.gz").write_bytes(b"secret")
+    async with client.get(URL(base + path, encoded=True), allow_redirects=False) as answer:
+        assert answer.status == 404
+        assert b"secret" not in await answer.read()
+
+
+async def test_links_do_not_lead_out_of_the_folder(client, base, tmp_path):
+    outside = tmp_path / f"{OTHER}.tar.gz"
+    outside.write_bytes(b"secret")
+    folder = tmp_path / FOLDER[1:]
+    (folder / "latest.tar.gz").unlink()
+    (folder / "latest.tar.gz").symlink_to(outside)
+    (folder / f"{OTHER}.tar.gz").symlink_to(outside)
+    for name in ("latest", OTHER):
+        async with client.get(f"{base}{FOLDER}/{name}.tar.gz") as answer:
+            assert answer.status == 404
+
+
+async def test_a_volume_mounted_elsewhere_is_served_all_the_same(client, base, content, tmp_path):
+    """The link's target is absolute (G1): only its last part counts."""
+    link = tmp_path / FOLDER[1:] / "latest.tar.gz"
+    link.unlink()
+    link.symlink_to(f"/data{PATH}")
+    async with client.get(f"{base}{FOLDER}/latest.tar.gz") as answer:
+        assert await answer.read() == content
+
+
+async def test_downloads_go_on_while_the_main_loop_is_busy(base, content):
+    """The servers have a thread of their own."""
+    # Blocks the main loop until the answer is there.
+    assert _raw(base, f"GET {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").endswith(content)
+
+
+def _raw(base: str, request: str) -> bytes:
+    host, port = base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(request.encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+async def test_a_request_line_that_climbs_is_not_followed(base, tmp_path):
+    (tmp_path / "secret.tar.gz").write_bytes(b"content")
+    for target in ("/ocirepository/../secret.tar.gz", "../secret.tar.gz", "/./secret.tar.gz"):
+        answer = _raw(base, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer.split()[1] in (b"404", b"400")
+        assert b"content" not in answer.partition(b"\r\n\r\n")[2]
+
+
+async def test_a_client_that_does_not_read_is_cut_off(servers, tmp_path):
+    """Nor does it pin memory: the kernel sends from the file."""
+    path = tmp_path / PATH[1:]
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    address = await servers.add("--storage-addr", "127.0.0.1:0", artifacts(tmp_path, patience=0.3 - 1024))
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        poll = select.poll()
+        poll.register(connection, 0)  # tells of the connection's end, not of data
+        assert poll.poll(10_000), "the server still waits for the client"
+
+
+async def test_a_file_removed_meanwhile_is_not_found(client, base, tmp_path):
+    (tmp_path / PATH[1:]).unlink()
+    for name in (DIGEST, "latest"):
+        async with client.get(f"{base}{FOLDER}/{name}.tar.gz") as answer:
+            assert answer.status == 404
+
+
+# --- health and metrics
+
+
+async def test_health_and_readiness_say_what_they_are_told(client, servers):
+    """G7."""
+    state = {"alive": True, "ready": False}
+    application = health(lambda: state["alive"], lambda: state["ready"])
+    base = "http://" + await servers.add("--health-addr", "127.0.0.1:0", application)
+    for alive, ready in ((True, False), (True, True), (False, True)):
+        state.update(alive=alive, ready=ready)
+        for path, good in (("/healthz", alive), ("/readyz", ready)):
+            async with client.get(base + path) as answer:
+                assert answer.status == (200 if good else 503)
+
+
+async def test_metrics_are_rendered_for_each_scrape(client, servers):
+    """G7."""
+    numbers = iter((1, 2))
+    base = "http://" + await servers.add("--metrics-addr", "127.0.0.1:0", metrics(lambda: f"seen {next(numbers)}\n"))
+    for expected in ("seen 1\n", "seen 2\n"):
+        async with client.get(base + "/metrics") as answer:
+            assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+            assert await answer.text() == expected
+
+
+# --- addresses
+
+
+async def test_a_stopped_server_is_gone(client, store, tmp_path):
+    servers = Servers()
+    await servers.start()
+    address = await servers.add("--storage-addr", "127.0.0.1:0", artifacts(tmp_path))
+    await servers.stop()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await client.get(f"http://{address}/")
+    await servers.stop()
+
+
+async def test_a_port_in_use_is_told_by_the_name_of_the_flag(servers, base, tmp_path):
+    address = base.removeprefix("http://")
+    with pytest.raises(AddressError) as caught:
+        await servers.add("--storage-addr", address, artifacts(tmp_path))
+    text = f"--storage-addr: cannot listen on {address}: address already in use; free the port or name another one"
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("address", ["9090", "host", ":x", ":70000", "::1:9090", "[::1]", "", ":-1"])
+def test_an_address_that_is_none_is_told_by_the_name_of_the_flag(address):
+    with pytest.raises(AddressError, match=r"--metrics-addr: .* is not host:port"):
+        listen("--metrics-addr", address)
+
+
+@pytest.mark.parametrize("address", [":0", "[::]:0"])
+def test_an_address_without_a_host_is_every_interface(address):
+    listener = listen("--storage-addr", address)
+    port = bound(listener).rsplit(":", 1)[1]
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5):
+        pass
+    listener.close()
+
+
+def test_a_name_is_resolved():
+    listener = listen("--storage-addr", "localhost:0")
+    assert bound(listener).startswith(("127.0.0.1:", "[::1]:"))
+    listener.close()
