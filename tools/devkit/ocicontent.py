@@ -136,7 +136,7 @@ class Content:
         found = []
         for digest, (media_type, content) in self.found(name).manifests.items():
             document = json.loads(content) if b'"subject"' in content else {}
-            if document.get("subject", {}).get("digest") == subject:
+            if (document.get("subject") or {}).get("digest") == subject:
                 artifact_type = document.get("artifactType") or document.get("config", {}).get("mediaType")
                 entry = {"mediaType": media_type, "digest": digest, "size": len(content), "artifactType": artifact_type}
                 if document.get("annotations"):

@@ -106,8 +106,10 @@ class RegistryServer(Content):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_UPLOAD_LIMIT)
         app.router.add_route("*", "/{tail:.*}", self._answer)
-        # shutdown_timeout: a request that hangs on purpose must not hold up the end of a test.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05, auto_decompress=False)
+        # A request that hangs on purpose ends with its client, and does not hold up the end of a test.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.05, auto_decompress=False, handler_cancellation=True
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from time import monotonic
-from urllib.parse import quote
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
@@ -41,6 +41,8 @@ from ocisource.registry.tokens import Clock
 from ocisource.registry.transport import Reply, Transport
 
 _PAGE_SIZE = 1000
+# distribution-spec, pulling manifests. A tag is the user's text: it must not be able to name another endpoint.
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 class OCIRegistry:
@@ -69,6 +71,8 @@ class OCIRegistry:
 
     async def resolve(self, access: Access, tag: str, /) -> str:
         """The digest that the tag names now: by HEAD, and by GET where HEAD tells nothing (flux-compat D3)."""
+        if not _TAG.fullmatch(tag):
+            raise RegistryError(f"{tag!r} cannot be a tag: letters, digits, '_', '.' and '-', at most 128 of them")
         return await self._digests.join((access, tag), partial(self._resolve, access, tag))
 
     async def manifest(self, access: Access, digest: str, /) -> Manifest:
@@ -166,8 +170,7 @@ class OCIRegistry:
 
 
 def _manifest_path(access: Access, reference: str) -> str:
-    # A tag is the user's text: it must not be able to name another endpoint.
-    return f"/v2/{access.repository.path}/manifests/{quote(reference, safe=':+')}"
+    return f"/v2/{access.repository.path}/manifests/{reference}"
 
 
 def _told(head: Reply) -> str:

@@ -9,6 +9,7 @@ from yarl import URL
 
 from ocisource.domain.access import Access
 from ocisource.domain.errors import RegistryError
+from ocisource.registry import places
 from ocisource.registry.errors import shown
 from ocisource.registry.transport import Reply
 
@@ -32,9 +33,9 @@ def next_page(reply: Reply, access: Access) -> str | None:
 def _path(reply: Reply, target: str, access: Access) -> str:
     try:
         url = URL(urljoin(str(reply.url), target), encoded=True)
-        authority = url.authority.lower()
+        ours = places.is_registry(url, access) or places.same_origin(url, reply.url)
     except ValueError:
-        authority = ""
-    if authority not in (access.repository.registry.lower(), reply.url.authority.lower()):
+        ours = False
+    if not ours:
         raise RegistryError(f"{reply.method} {shown(reply.url)}: the link to the next page leads to another host")
     return url.raw_path_qs

@@ -48,7 +48,13 @@ def is_public(host: str) -> bool:
 
 def same_origin(one: URL, other: URL) -> bool:
     """Same scheme, host and port: the only place that may see the same Authorization header."""
-    return one.origin() == other.origin()
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def is_registry(url: URL, access: Access) -> bool:
+    """Whether that is the registry's own host and port, by whichever scheme."""
+    own = address(f"{url.scheme}://{access.repository.registry}", "/")
+    return (url.host, url.port) == (own.host, own.port)
 
 
 def hop(method: str, url: URL, location: str, access: Access) -> URL:
@@ -78,7 +84,7 @@ def realm(address: str, access: Access, *, plain: bool) -> URL:
     `plain`; a private address only where it is the registry's own host and port. Raises RegistryError."""
     what = f"invalid realm in www-authenticate: realm {address!r}"
     url = _judged(what, address, access, plain=plain)
-    if not is_public(url.host or "") and url.authority.lower() != access.repository.registry.lower():
+    if not is_public(url.host or "") and not is_registry(url, access):
         raise RegistryError(f"{what}: host {url.host!r} is a private or link-local address")
     return url
 

@@ -194,7 +194,7 @@ class Transport:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = unanswered(send.method, url, error)
-            if failure.temporary and url.authority == send.access.repository.registry:
+            if failure.temporary and places.is_registry(url, send.access):
                 self._origins.forget(send.access)
             raise failure from error
 

@@ -1,0 +1,87 @@
+"""Where a request may go (flux-compat E10, J5): the rules that need no network."""
+
+from __future__ import annotations
+
+import pytest
+from yarl import URL
+
+from ocisource.domain.access import Access, Repository
+from ocisource.domain.errors import RegistryError
+from ocisource.registry import places
+
+
+def _access(registry: str, *, insecure: bool = False) -> Access:
+    return Access(Repository(registry, "team/app"), insecure)
+
+
+@pytest.mark.parametrize(
+    ("registry", "allowed"),
+    [
+        ("127.0.0.1:5000", True),
+        ("127.9.9.9", True),
+        ("[::1]:5000", True),
+        ("localhost:5000", True),
+        ("registry.localhost:5000", True),
+        ("10.0.0.1:5000", False),
+        ("ghcr.io", False),
+        ("localhost.example.org", False),
+        ("127.0.0.1.example.org", False),
+    ],
+)
+def test_plain_http_is_for_insecure_and_for_this_machine(registry, allowed):
+    assert places.may_be_plain(_access(registry)) is allowed
+    assert places.may_be_plain(_access(registry, insecure=True))
+
+
+def test_a_redirect_steps_down_to_http_only_with_insecure():
+    url = URL("https://registry.example/v2/x")
+    with pytest.raises(RegistryError, match="redirect from https to plain http refused"):
+        places.hop("GET", url, "http://storage.example/x", _access("registry.example"))
+    found = places.hop("GET", url, "http://storage.example/x", _access("registry.example", insecure=True))
+    assert str(found) == "http://storage.example/x"
+
+
+def test_a_redirect_keeps_the_bytes_of_a_signed_address():
+    signed = "https://storage.example/a%2Fb?sig=a%2Bb%3D&x=%41"
+    assert str(places.hop("GET", URL("https://registry.example/"), signed, _access("registry.example"))) == signed
+
+
+def test_a_registry_on_a_private_address_may_redirect_to_its_own_host():
+    access = _access("10.0.0.1:5000")
+    assert places.hop("GET", URL("https://10.0.0.1:5000/"), "https://10.0.0.1:9000/x", access).port == 9000
+    with pytest.raises(RegistryError, match="private or link-local"):
+        places.hop("GET", URL("https://10.0.0.1:5000/"), "https://10.0.0.2/x", access)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://auth.example/token", ""),
+        ("http://auth.example/token", "http is not allowed for a secure registry"),
+        ("https://10.0.0.2/token", "private or link-local"),
+        ("https://169.254.169.254/token", "private or link-local"),
+        ("https://10.0.0.1:5001/token", "private or link-local"),  # the same host, but not the registry itself
+        ("https://10.0.0.1:5000/token", ""),
+        ("ftp://auth.example/token", "must be an https URL"),
+        ("/token", "is not a URL"),
+        ("https://host:99999/token", "is not a URL"),
+        ("", "is not a URL"),
+    ],
+)
+def test_a_token_server_is_public_and_speaks_tls_or_is_the_registry(address, said):
+    access = _access("10.0.0.1:5000")
+    if said:
+        with pytest.raises(RegistryError, match=f"invalid realm in www-authenticate.*{said}"):
+            places.realm(address, access, plain=False)
+    else:
+        assert str(places.realm(address, access, plain=False)) == address
+
+
+def test_a_token_server_may_be_plain_where_the_registry_is():
+    assert places.realm("http://auth.example/token", _access("registry.example:5000"), plain=True)
+
+
+def test_the_origin_is_scheme_host_and_port():
+    assert places.same_origin(URL("https://a.example/x"), URL("https://a.example:443/y"))
+    for other in ("http://a.example/x", "https://a.example:444/x", "https://b.example/x"):
+        assert not places.same_origin(URL("https://a.example/x"), URL(other))
