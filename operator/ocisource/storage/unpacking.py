@@ -12,7 +12,7 @@ from ocisource.storage.limits import Limits
 from ocisource.storage.spool import Source, nameless, write_all
 
 # Beyond this the tar stream goes to a file, so that memory does not grow with the layer.
-IN_MEMORY = 4 << 20
+IN_MEMORY = 1 << 20
 
 _PIECE = 256 << 10
 # Headers are read from a file through a window of this size: a few headers of small files, little waste on large.
