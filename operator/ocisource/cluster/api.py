@@ -54,7 +54,8 @@ class TokenBucket:
         async with self._turn:
             self._fill()
             while self._tokens < 1:
-                await self._sleep((1 - self._tokens) / self._rate)
+                # Not shorter than a clock can tell: what is missing may be no more than a rounding error.
+                await self._sleep(max((1 - self._tokens) / self._rate, 0.001))
                 self._fill()
             self._tokens -= 1
 
