@@ -1,0 +1,57 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := operator tools tests bench
+export PYTHONPATH := tools
+
+.PHONY: help run test check format bench lock clean
+
+help:
+	@echo "make run     the main job on real parts: push, sign, apply, watch it become Ready (ONCE=1 ends after it)"
+	@echo "make test    all tests, with the real parts they need"
+	@echo "make check   the quick gate: format, lint, types, layers, fast tests"
+	@echo "make bench   the five scenarios of bench/README.md"
+	@echo "make format  puts the code into its format"
+	@echo "make lock    resolves the dependencies anew into requirements/"
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11 …"; exit 1; }
+	@echo "installing the dependencies into $(VENV) (once)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/python -m devkit.demo $(if $(ONCE),--once)
+
+test: $(READY) check-code
+	@$(BIN)/pytest --durations=10
+
+check: $(READY) check-code
+	@$(BIN)/pytest --quiet tests/unit tests/flow tests/property
+
+.PHONY: check-code
+check-code: $(READY)
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; exit 1; }
+
+format: $(READY)
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+bench: $(READY)
+	@$(BIN)/python bench/scenarios.py
+
+# Names no package host; needs uv.
+lock:
+	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements/operator.txt
+	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --extra cli --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .run dist
