@@ -4,7 +4,7 @@ and run the same tests."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, Protocol
+from typing import AbstractSet, Any, Protocol
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
@@ -104,7 +104,7 @@ class Store(Protocol):
         """Deletes everything stored for the object; whether there was anything (flux-compat B20)."""
         ...
 
-    async def sweep(self, known: Collection[tuple[str, str]], /) -> int:
+    async def sweep(self, known: AbstractSet[tuple[str, str]], /) -> int:
         """Deletes what is stored for objects (namespace, name) that are not known; of how many."""
         ...
 

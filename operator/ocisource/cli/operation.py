@@ -50,6 +50,7 @@ GRACE = 10.0
 """Seconds that passes under way get when the operator stops; a pod gets 30 in all."""
 
 SWEEP_EVERY = 3600.0
+HEARTBEAT, STANDSTILL = 5.0, 60.0
 EVENTS_PER_SECOND, EVENTS_AT_ONCE = 20.0, 100
 
 
@@ -163,13 +164,29 @@ async def _servers(settings: Settings, metrics: Metrics, ready: asyncio.Event) -
     await servers.start()
     try:
         if settings.health_addr is not None:
-            health = server.health(lambda: True, ready.is_set)
+            health = server.health(_Heart(asyncio.get_running_loop()).beats, ready.is_set)
             await servers.add("--health-addr", str(settings.health_addr), health)
         if settings.metrics_addr is not None:
             await servers.add("--metrics-addr", str(settings.metrics_addr), server.metrics(metrics.render))
         yield servers
     finally:
         await servers.stop()
+
+
+class _Heart:
+    """Whether the loop that reconciles still turns, for the probe on the other thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._beat()
+
+    def _beat(self) -> None:
+        self._last = self._loop.time()
+        self._loop.call_later(HEARTBEAT, self._beat)
+
+    def beats(self) -> bool:
+        """False once the loop has stood still for a minute."""
+        return self._loop.time() - self._last < STANDSTILL
 
 
 def _store(settings: Settings) -> FileStore:

@@ -128,7 +128,7 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     patch: dict[str, Any] = {key: None for key, value in old.items() if value is not None and new.get(key) is None}
     for key, value in new.items():
         before = old.get(key)
-        if value is None or (type(value) is type(before) and value == before):
+        if value is None or value == before:
             continue
         if isinstance(value, dict):
             inner = merge_patch(before if isinstance(before, dict) else {}, value)

@@ -202,6 +202,8 @@ class _Walk:
         self._journal("layer", f"{tarball.layer.media_type} {tarball.layer.digest} ({tarball.layer.size} bytes)")
         if tarball.file.dropped:
             self._note("SymlinksDropped", _dropped_links(tarball))
+        if tarball.file.link_problem:
+            self._note("SymlinkUpdateFailed", tarball.file.link_problem)
         file = tarball.file
         artifact = Artifact(
             path=file.path,

@@ -29,12 +29,6 @@ READ_FAILED = "ReadOperationFailed"
 URL_INVALID = "URLInvalid"
 VERIFICATION_ERROR = "VerificationError"
 
-_STORE_PREFIXES = {
-    "ArchiveOperationFailed": "unable to archive artifact to storage",
-    "DirectoryCreationFailed": "failed to create artifact directory",
-    "StatOperationFailed": "failed to stat source path",
-}
-
 
 @dataclass(frozen=True)
 class Deadline:
@@ -78,8 +72,8 @@ class Step:
             message = f"failed to extract layer contents from artifact: {error}"
             raise Failure(c.FETCH_FAILED, LAYER_FAILED, message) from error
         except StoreError as error:
-            prefix = _STORE_PREFIXES.get(error.reason, "storage failed")
-            raise Failure(c.STORAGE_OPERATION_FAILED, error.reason, f"{prefix}: {error}") from error
+            condition = c.STORAGE_OPERATION_FAILED if error.reason else None  # C2 has one without
+            raise Failure(condition, error.reason or "Failed", str(error)) from error
         except RoomError as error:
             raise self.failed(error) from error
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from ocisource.storage import paths
 from ocisource.storage.integrity import regular
@@ -96,15 +97,7 @@ def artifacts(root: str | Path, *, patience: float = _PATIENCE) -> web.Applicati
         if found is None:
             raise web.HTTPNotFound
         file, status = found
-        # The type is told here, so that nobody guesses one: a Content-Encoding would make clients unpack the file
-        # and miss its digest (flux-compat G6).
-        response = web.FileResponse(file, headers={"Content-Type": "application/gzip"})
-        try:
-            async with asyncio.timeout(patience + status.st_size / _SLOWEST):
-                await response.prepare(_judged(request, status))
-        except TimeoutError:
-            _cut(request)
-        return response
+        return _Download(file, status, patience + status.st_size / _SLOWEST)
 
     application = web.Application()
     application.router.add_get("/", _fine)
@@ -144,18 +137,38 @@ def _servable(path: Path) -> tuple[Path, os.stat_result] | None:
     return None
 
 
-def _judged(request: web.Request, status: os.stat_result) -> web.Request:
-    """The request, without its range if that was meant for another content (RFC 9110, 13.1.5): aiohttp judges
-    If-Range with a date, not with an entity tag."""
-    condition = request.headers.get(hdrs.IF_RANGE, "")
-    if not condition.endswith('"') or condition == f'"{status.st_mtime_ns:x}-{status.st_size:x}"':
-        return request
-    headers = request.headers.copy()
-    headers.popall(hdrs.RANGE, None)
-    return request.clone(headers=headers)
+class _Download(web.FileResponse):
+    """One file on its way, for at most `seconds`."""
+
+    def __init__(self, file: Path, status: os.stat_result, seconds: float) -> None:
+        # The type is told here, so that nobody guesses one: a Content-Encoding would make clients unpack the file
+        # and miss its digest (flux-compat G6).
+        super().__init__(file, headers={"Content-Type": "application/gzip"})
+        self._status_of_file = status
+        self._seconds = seconds
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Sends the file: aiohttp does that here, and calls it once."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await super().prepare(self._judged(request))
+        except TimeoutError:
+            _cut(request)
+            raise ConnectionResetError("the client is too slow") from None
+
+    def _judged(self, request: web.BaseRequest) -> web.BaseRequest:
+        """The request, without its range if that was meant for another content (RFC 9110, 13.1.5): aiohttp judges
+        If-Range with a date, not with an entity tag."""
+        condition = request.headers.get(hdrs.IF_RANGE, "")
+        here = f'"{self._status_of_file.st_mtime_ns:x}-{self._status_of_file.st_size:x}"'
+        if not condition.endswith('"') or condition == here:
+            return request
+        headers = request.headers.copy()
+        headers.popall(hdrs.RANGE, None)
+        return request.clone(headers=headers)
 
 
-def _cut(request: web.Request) -> None:
+def _cut(request: web.BaseRequest) -> None:
     """Ends the connection at once, with nothing of it left in the kernel either."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")

@@ -19,6 +19,13 @@ FOLDER = "/ocirepository/default/app"
 PATH = f"{FOLDER}/{DIGEST}.tar.gz"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_unhandled(caplog):
+    """The server logs what it did not expect, and answers all the same: such a line fails the test."""
+    yield
+    assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"] == []
+
+
 @pytest.fixture
 async def servers():
     servers = Servers()
@@ -53,6 +60,16 @@ async def test_a_tarball_is_served_as_it_lies_on_disk(client, base, content):
         assert answer.headers["Content-Type"] == "application/gzip"
         assert "Content-Encoding" not in answer.headers
         assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+async def test_a_connection_serves_one_download_after_the_other(base, content):
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), auto_decompress=False) as session:
+        ports = set()
+        for _ in range(3):
+            async with session.get(base + PATH) as answer:
+                ports.add(answer.connection.transport.get_extra_info("sockname")[1])
+                assert await answer.read() == content
+    assert len(ports) == 1
 
 
 async def test_the_colon_of_the_name_may_be_escaped(client, base, content):
