@@ -3,8 +3,9 @@ and run the same tests."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
-from typing import AbstractSet, Any, Protocol
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
