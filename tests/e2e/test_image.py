@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.packaging.dockerfile import ROOT, stages
+
+from unit.packaging.dockerfile import ROOT, stages
 
 pytestmark = pytest.mark.e2e
 

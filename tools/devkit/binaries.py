@@ -15,15 +15,15 @@ import hashlib
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from devkit.keeper import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ BINARIES = {
             "kube-apiserver",
             TOOLS,
             "k8s.io/kubernetes/cmd/kube-apiserver",
-            minutes=5,
+            minutes=6,
             link=f"-X {_VERSION}.gitVersion={KUBERNETES_VERSION}",
             file="kube-apiserver",
         ),
@@ -159,10 +159,11 @@ def _build(binary: Binary, target: Path) -> None:
     with _lock(binary, target):
         if target.exists():  # another process has built it meanwhile
             return
-        with tempfile.TemporaryDirectory(prefix=f".{binary.name}-", dir=target.parent) as folder:
-            made = Path(folder) / binary.name
-            _go_build(go, binary, made)
-            made.replace(target)
+        with Keeper() as keeper:
+            made = _go_build(go, binary, keeper)
+            copy = target.with_name(f".{binary.name}.{os.getpid()}")
+            shutil.copy2(made, copy)
+            copy.replace(target)
 
 
 @contextmanager
@@ -177,48 +178,34 @@ def _lock(binary: Binary, target: Path) -> Iterator[None]:
         yield
 
 
-def _go_build(go: str, binary: Binary, made: Path) -> None:
-    command = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-    command += [f"-ldflags=-s -w {binary.link}".rstrip(), "-o", str(made), binary.package]
-    environment = {**os.environ, "GOWORK": "off"}
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=binary.module,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            process_group=0,  # so that Ctrl-C reaches the compilers through us, in order
-        )
-        try:
-            _show_progress(binary, process)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        output.seek(0)
-        if process.returncode != 0:
-            tail = "\n".join(output.read().splitlines()[-15:])
-            raise BuildError(f"building {binary.name} failed:\n{tail}")
+def _go_build(go: str, binary: Binary, keeper: Keeper) -> Path:
+    """Builds in the keeper's folder: a build that is interrupted leaves no compiler and no half a file behind."""
+    made = keeper.folder / binary.name
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {binary.link}".rstrip()]
+    command = [go, "build", "-C", str(binary.module), *flags, "-o", str(made), binary.package]
+    keeper.start("build", command, {**os.environ, "GOWORK": "off", "TMPDIR": str(keeper.folder)})
+    _show_progress(binary, keeper)
+    if keeper.exit_code("build") != 0:
+        tail = "\n".join(keeper.log("build").read_text(errors="replace").splitlines()[-15:])
+        raise BuildError(f"building {binary.name} failed:\n{tail}")
+    return made
 
 
-def _show_progress(binary: Binary, process: subprocess.Popen[bytes]) -> None:
-    """Says every few seconds how long the build has run: on a terminal in one line, in a log every half minute."""
+def _show_progress(binary: Binary, keeper: Keeper) -> None:
+    """Returns when the build has ended. Meanwhile says how long it has run: on a terminal each second in one line, in
+    a log every half minute."""
     terminal = sys.stderr.isatty()
     span = f"{binary.minutes:g} minute{'s' * (binary.minutes > 1)}"
     if binary.minutes < 1:
         span = f"{binary.minutes * 60:.0f} seconds"
-    start = time.monotonic()
-    while True:
-        elapsed = round(time.monotonic() - start)
-        line = f"building {binary.name} (about {span}, once)… {elapsed} s"
-        _say(f"\r{line}" if terminal else line, end="" if terminal else "\n")
-        try:
-            process.wait(timeout=1 if terminal else 30)
-        except subprocess.TimeoutExpired:
-            continue
-        break
+    start, told = time.monotonic(), -1
+    while keeper.exit_code("build") is None:
+        elapsed = int(time.monotonic() - start)
+        if elapsed // (1 if terminal else 30) > told:
+            told = elapsed // (1 if terminal else 30)
+            line = f"building {binary.name} (about {span}, once)… {elapsed} s"
+            _say(f"\r{line}" if terminal else line, end="" if terminal else "\n")
+        time.sleep(0.05)
     if terminal:
         _say("")
 

@@ -235,12 +235,12 @@ class RegistryServer(Content):
             return _error(404, "BLOB_UNKNOWN", "blob unknown to registry", digest)
         headers = {"Docker-Content-Digest": digest, "Accept-Ranges": "bytes"}
         status = 200
-        if wanted := re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", "")):
-            start = int(wanted[1])
-            if start >= len(content):
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", "")):
+            start, end = int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)
+            if start > end:
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            content, status = content[start:], 206
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            content, status = content[start : end + 1], 206
         return web.Response(status=status, body=content, headers=headers, content_type="application/octet-stream")
 
     async def _manifest(self, request: web.Request, name: str, reference: str) -> web.Response:

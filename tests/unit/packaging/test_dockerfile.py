@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.packaging.dockerfile import ROOT, Stage, stages
 
 from devkit import manifests
 from ocisource.settings import parse_settings
+from unit.packaging.dockerfile import ROOT, Stage, stages
 
 
 @pytest.fixture
