@@ -118,32 +118,39 @@ class _Download:
         return places.external(address, self.access, plain=await self.transport.plain(self.access))
 
     async def _receive(self, source: str | URL) -> None:
+        """Reads the blob to its end, with as many tries as there are; each goes on where the last one ended."""
         retries = self.transport.retries()
-        while not await self._attempted(source, retries):
-            pass
+        ranges = True
+        while True:
+            start = self.sink.received
+            try:
+                await self._read_on(source, start if ranges else 0, retries)
+                break
+            except Unanswered as error:
+                if not (error.temporary and await retries.another()):
+                    raise
+            except RegistryError:
+                # Not every server knows ranges, some refuse them: then what is here already is passed over.
+                if not (ranges and start and self.sink.received == start):
+                    raise
+                ranges = False
 
-    async def _attempted(self, source: str | URL, retries: Retries) -> bool:
-        """Reads on from where the last try ended. False: the connection broke off, and there is another try."""
-        start = self.sink.received
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        try:
-            async with self.transport.stream(self.access, source, headers, retries) as response:
-                await _read(response, start, self.descriptor.size, self.sink)
-        except Unanswered as error:
-            if error.temporary and await retries.another():
-                return False
-            raise
-        return True
+    async def _read_on(self, source: str | URL, first: int, retries: Retries) -> None:
+        size = self.descriptor.size
+        headers = {"Range": f"bytes={first}-{size - 1}"} if first else {}
+        async with self.transport.stream(self.access, source, headers, retries) as response:
+            await _read(response, first, size, self.sink)
 
 
-async def _read(response: aiohttp.ClientResponse, start: int, size: int, sink: Sink) -> None:
-    """Reads the rest of the blob, of which the first `start` bytes are here already."""
+async def _read(response: aiohttp.ClientResponse, first: int, size: int, sink: Sink) -> None:
+    """Takes what is not here yet from an answer that was asked to begin at byte `first`."""
     where = f"GET {shown(response.url)}"
-    skip = 0 if response.status == 206 else start
+    skip = sink.received
     if response.status == 206:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if match is None or int(match[1]) != start or not start:
+        if match is None or int(match[1]) != first or not first:
             raise RegistryError(f"{where}: the answer is not the range that was asked for")
+        skip = 0
     elif response.content_length not in (None, size):
         raise RegistryError(
             f"{where}: Content-Length header {response.content_length} does not match expected size {size}"
