@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         sources, secrets = _gather(options)
-    except (BadInput, InvalidSource) as error:
+    except BadInput as error:
         print(f"ocisource check: {error}", file=sys.stderr)
         return BAD_INPUT
     outcomes = asyncio.run(_check(sources, secrets, options))
@@ -98,13 +98,13 @@ def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], File
 
 def _source(document: Document) -> Source:
     try:
-        source = parse_source(document.content)
+        # First: a misspelt field is the reason why the right one is missing.
         unknown = next(unknown_fields(document.content), None)
+        if unknown is not None:
+            raise InvalidSource(unknown, "there is no such field; check its spelling and indentation")
+        return parse_source(document.content)
     except InvalidSource as error:
         raise BadInput(f"{document.place}: {error}") from error
-    if unknown is not None:
-        raise BadInput(f"{document.place}: {unknown}: there is no such field; check its spelling and indentation")
-    return source
 
 
 async def _check(

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ocisource.domain.errors import RoomError, SecretError, SecretMissing
+from ocisource.domain.errors import RoomError, SecretError
 from ocisource.domain.source import GROUP, KIND
 
 
@@ -101,18 +101,16 @@ class FileSecrets:
         self._found[namespace, name] = (kind, data)
 
     async def secret(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
-        """Raises SecretMissing, or SecretError where only the namespace differs."""
+        """Raises SecretError, saying where the Secret was looked for."""
         found = self._found.get((namespace, name))
         if found is not None:
             return found
         elsewhere = sorted(other for other, same in self._found if same == name)
         if elsewhere:
-            places = ", ".join(elsewhere)
-            raise SecretError(
-                f'secrets "{name}" not found in namespace {namespace}, but there is one in {places}: '
-                "a Secret must be in the namespace of the object that names it"
-            )
-        raise SecretMissing(namespace, name)
+            there = f"there is one in namespace {', '.join(elsewhere)}, but it must be in the object's own"
+        else:
+            there = f"no file holds the Secret {namespace}/{name}: add one with --secret-file"
+        raise SecretError(f'secrets "{name}" not found ({there})')
 
 
 def _strings(document: Document, name: str) -> dict[str, str]:

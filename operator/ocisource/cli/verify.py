@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     report = asyncio.run(_verify(source, secrets, options.platform))
     if report.failure is not None:
         print(f"NOT VERIFIED  {report.failure.message}")
-        return NOT_READY
+        return BAD_INPUT if report.failure.stalls else NOT_READY
     print(f"VERIFIED  {report.verified}")
     return READY
 

@@ -146,7 +146,9 @@ def parse_source(obj: Mapping[str, Any]) -> Source:
 def unknown_fields(obj: Mapping[str, Any]) -> Iterator[str]:
     """JSON paths of what stands in `spec` but is no field of it. The API server drops such fields with a warning;
     without a cluster they are most likely a mistake."""
-    yield from _unknown(_spec(obj), _SPEC, "spec")
+    spec = _spec(obj)
+    _check_types(spec, _SPEC, "spec")
+    yield from _unknown(spec, _SPEC, "spec")
 
 
 def _unknown(value: Any, schema: Any, path: str) -> Iterator[str]:

@@ -1,0 +1,150 @@
+"""`ocisource check`: the verdict without a cluster, and what people read when a file is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devkit.ocihttp import EmbeddedRegistry
+from devkit.signer import Signer
+from ocisource.cli.check import main
+from unit.cli.conftest import a_secret, an_object
+
+VERIFY = {"provider": "cosign", "secretRef": {"name": "pub"}}
+Write = Callable[..., str]
+
+
+def test_a_signed_source_is_ready_and_each_step_is_told(
+    registry: EmbeddedRegistry, alice: Signer, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(an_object(registry.address, verify=VERIFY), a_secret("pub", cosign_pub=alice.public_pem()))
+
+    assert main([path]) == 0
+
+    told = capsys.readouterr().out
+    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == [
+        "resolved",
+        "verified",
+        "layer",
+        "stored",
+        "files",
+        "READY",
+    ]
+    assert "is signed by key 'cosign.pub'" in told
+    assert "app.yaml, docs/a.md" in told
+
+
+def test_an_unsigned_version_is_not_ready(
+    registry: EmbeddedRegistry, alice: Signer, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(an_object(registry.address, ref={"semver": "*"}, verify=VERIFY))
+    keys = write(a_secret("pub", cosign_pub=alice.public_pem()), name="keys.yaml")
+
+    assert main([source, "--secret-file", keys]) == 1
+    assert "NOT READY     VerificationError: failed to verify the signature" in capsys.readouterr().out
+
+
+def test_the_tarball_is_written_where_asked(
+    registry: EmbeddedRegistry, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(an_object(registry.address, ignore="docs/")), "--output", str(tmp_path / "out")]) == 0
+
+    with tarfile.open(tmp_path / "out" / "team" / "app.tar.gz") as tar:
+        assert [member.name for member in tar] == [".", "app.yaml"]
+    assert "out/team/app.tar.gz" in capsys.readouterr().out
+
+
+def test_nothing_is_written_for_what_is_not_ready(registry: EmbeddedRegistry, write: Write, tmp_path: Path) -> None:
+    assert main([write(an_object(registry.address, verify=VERIFY)), "--output", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_machines_read_json(registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(an_object(registry.address), an_object(registry.address, ref={"tag": "nope"}))
+
+    assert main([path, "-o", "json"]) == 1
+
+    good, bad = json.loads(capsys.readouterr().out)
+    assert (good["ready"], good["reason"], good["files"]) == (True, "Succeeded", ["app.yaml", "docs/a.md"])
+    assert good["artifact"]["revision"].startswith("1.0.0@sha256:")
+    assert (bad["ready"], bad["reason"], bad["artifact"]) == (False, "OCIArtifactPullFailed", None)
+    assert bad["message"].startswith("failed to determine artifact digest: GET http://")
+
+
+def test_a_suspended_source_is_checked_all_the_same(
+    registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(an_object(registry.address, suspend=True))]) == 0
+    assert "spec.suspend is set" in capsys.readouterr().out
+
+
+def test_lists_and_other_kinds_are_read_over(registry: EmbeddedRegistry, write: Write) -> None:
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    several = {"apiVersion": "v1", "kind": "List", "items": [other, an_object(registry.address)]}
+
+    assert main([write(other, several, "# nothing but a comment\n")]) == 0
+
+
+def test_standard_input_is_a_file_too(registry: EmbeddedRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps(an_object(registry.address))
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    assert main(["-"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("documents", "told"),
+    [
+        ([an_object("h.io", intervall="5m")], "source.yaml:1: spec.intervall: there is no such field"),
+        ([an_object("h.io", interval=5)], "source.yaml:1: spec.interval: must be a string (put it in quotes)"),
+        ([an_object("h.io") | {"spec": None}], "source.yaml:1: spec: is required"),
+        (["spec: [\n"], "source.yaml: not valid YAML"),
+        (["- a\n- b\n"], "source.yaml:1: a Kubernetes object is expected"),
+        ([{"kind": "ConfigMap"}], "there is no OCIRepository in there"),
+        ([a_secret("x") | {"data": {"a": "***"}}], "data.a is not base64: put plain text under stringData"),
+        ([a_secret("x") | {"metadata": {}}], "metadata.name of the Secret is required"),
+    ],
+)
+def test_bad_input_is_told_with_file_line_and_field(
+    documents: list[object], told: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(*documents)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_line_of_a_later_document_is_its_own(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("kind: ConfigMap\n", "# a comment\nkind: OCIRepository\napiVersion: nonsense/v1\n")
+
+    assert main([path]) == 2
+    assert "source.yaml:4: apiVersion: is 'nonsense/v1'" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere.yaml"]) == 2
+    assert "nowhere.yaml: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_secret_file_holds_secrets_only(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(an_object("h.io"))
+
+    assert main([source, "--secret-file", source]) == 2
+    assert "--secret-file takes Secrets only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("secrets", "told"),
+    [
+        ([], 'secrets "pub" not found (no file holds the Secret team/pub: add one with --secret-file)'),
+        ([a_secret("pub", "elsewhere")], "there is one in namespace elsewhere, but it must be in the object's own"),
+    ],
+)
+def test_a_missing_secret_says_where_to_put_it(
+    secrets: list[object], told: str, registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(an_object(registry.address, verify=VERIFY), *secrets)]) == 1
+    assert told in capsys.readouterr().out

@@ -1,0 +1,155 @@
+"""What the watch tells, and what of it becomes work (flux-compat B1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.world import World, fake_world
+from ocisource.workqueue import Key, WorkQueue
+
+
+class Noted(WorkQueue):
+    """A work queue that never runs, and tells what was added to which lane."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
+        self.added: list[tuple[Key, str]] = []
+
+    def add(self, key: Key, lane: str) -> None:
+        self.added.append((key, lane))
+        super().add(key, lane)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("fakes.world.WorkQueue", lambda _backoff: Noted())
+    async with fake_world(tmp_path) as made:
+        yield made
+
+
+def added(world: World) -> int:
+    assert isinstance(world.queue, Noted)
+    return len(world.queue.added)
+
+
+def test_a_new_object_is_added_to_the_lane_of_its_registry(world: World) -> None:
+    world.declare()
+
+    assert isinstance(world.queue, Noted)
+    assert world.queue.added == [(("team", "app"), "registry.example.com")]
+
+
+def test_an_object_with_a_bad_url_waits_in_a_lane_of_its_kind(world: World) -> None:
+    world.declare(url="oci://x")
+
+    assert isinstance(world.queue, Noted)
+    assert world.queue.added == [(("team", "app"), "")]
+
+
+async def test_our_own_writes_ask_for_nothing(world: World) -> None:
+    world.push("1.0.0")
+    world.declare()
+    before = added(world)
+
+    await world.passes()
+
+    assert len(world.cluster.writes) == 2
+    assert added(world) == before
+
+
+def test_a_changed_spec_asks_for_a_pass(world: World) -> None:
+    world.declare()
+    world.cluster.edit("app", interval="1m")
+
+    assert added(world) == 2
+
+
+def test_labels_and_foreign_annotations_ask_for_nothing(world: World) -> None:
+    world.declare()
+    world.cluster.annotate("app", someone="else")
+
+    assert added(world) == 1
+
+
+def test_a_request_asks_once_and_its_removal_for_nothing(world: World) -> None:
+    world.declare()
+    world.cluster.request("app", "t1")
+    world.cluster.request("app", "t1")
+    assert added(world) == 2
+
+    world.cluster.request("app", "t2")
+    assert added(world) == 3
+
+    world.cluster.request("app", "")
+    assert added(world) == 3
+
+
+async def test_a_deletion_asks_for_a_pass(world: World) -> None:
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    before = added(world)
+
+    world.cluster.delete("app")
+
+    assert added(world) == before + 1
+
+
+async def test_an_event_from_before_our_last_write_does_not_turn_back_time(world: World) -> None:
+    world.push("1.0.0")
+    world.declare()
+    old = world.cluster.get("team", "app")
+    await world.passes()
+    writes = list(world.cluster.writes)
+
+    world.controller.on_event("MODIFIED", old)
+    await world.passes()
+
+    assert world.cluster.writes == writes
+
+
+async def test_an_object_that_was_deleted_and_made_again_is_a_new_one(world: World) -> None:
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    world.cluster.delete("app")
+    await world.controller.process(("team", "app"))
+    before = added(world)
+
+    world.declare()
+    await world.passes()
+
+    assert added(world) == before + 1
+    assert world.conditions()["Ready"] == ("True", "Succeeded")
+
+
+async def test_an_object_that_moved_to_another_shard_keeps_its_files(world: World) -> None:
+    """The watch says DELETED when a label takes an object out of the selection; it still exists."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+
+    world.controller.on_event("DELETED", world.cluster.get("team", "app"))
+    await world.controller.process(("team", "app"))
+
+    assert len(world.tarballs()) == 1
+    assert list(world.controller.keys) == []
+
+
+async def test_a_deletion_that_the_watch_dreamed_of_destroys_nothing(world: World) -> None:
+    """What is destroyed is looked at live first."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    dreamed = world.cluster.get("team", "app")
+    dreamed["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    dreamed["metadata"]["resourceVersion"] = "999"
+
+    world.controller.on_event("MODIFIED", dreamed)
+    result = await world.controller.process(("team", "app"))
+
+    assert result.after == 0
+    assert len(world.tarballs()) == 1
