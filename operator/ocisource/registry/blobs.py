@@ -127,6 +127,8 @@ class _Download:
                 await self._read_on(source, start if ranges else 0, retries)
                 break
             except Unanswered as error:
+                if start < self.sink.received == self.descriptor.size:
+                    break  # only the end of the answer is missing: the digest decides
                 if not (error.temporary and await retries.another()):
                     raise
             except RegistryError:

@@ -23,7 +23,7 @@ def next_page(reply: Reply, access: Access) -> str | None:
 
     Only the path is taken, so that a registry behind a proxy, which may not know its own scheme, is understood.
     """
-    for link in _LINK.finditer(reply.headers.get("Link", "")):
+    for link in _LINK.finditer(",".join(reply.headers.getall("Link", []))):
         relation = _REL.search(link["parameters"])
         if link["target"] and (relation is None or "next" in relation["rel"].lower().split()):
             return _path(reply, link["target"], access)

@@ -11,6 +11,7 @@ from time import monotonic
 from urllib.parse import urlencode
 
 import aiohttp
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from ocisource.domain.access import Access
@@ -36,7 +37,7 @@ class Reply:
     method: str
     url: URL
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     body: bytes
     length: int | None
 

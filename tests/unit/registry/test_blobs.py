@@ -117,6 +117,20 @@ async def test_where_ranges_are_refused_or_wrong_the_whole_is_asked_for_again(re
     assert ranges[1].endswith(f"-{len(LARGE) - 1}")
 
 
+async def test_a_connection_that_breaks_after_the_last_byte_is_no_reason_to_ask_again(registry, client, to, spool):
+    async def unfinished(request: web.Request, _: Proceed) -> web.StreamResponse:
+        response = web.StreamResponse()  # in chunks: the last one never comes
+        await response.prepare(request)
+        await response.write(SMALL)
+        request.transport.close()
+        return response
+
+    registry.fault = when("/blobs/", unfinished)
+    await client.blob(to(registry), _put(registry), spool)
+    assert bytes(spool.content) == SMALL
+    assert registry.count("/blobs/") == 1
+
+
 async def test_a_resumed_blob_that_became_another_is_found_out(registry, client, to, spool):
     registry.fault = chain(when("/blobs/", truncated(2_000_000), times=1), when("/blobs/", flipped(-1)))
     with pytest.raises(RegistryError, match="error verifying sha256 checksum"):
