@@ -20,6 +20,7 @@ from devkit.applier import KustomizeController
 from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
 from devkit.services import ALICE, BOB, Cosign, DistributionServer, RegistryServer
+from real.operation import Operator, clear
 
 ROOT = Path(__file__).resolve().parents[2]
 Part = TypeVar("Part")
@@ -90,6 +91,24 @@ def start_kustomize_controller(control_plane: ControlPlane) -> Iterator[Callable
                 return stack.enter_context(KustomizeController(control_plane, source))
 
         yield begin
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator that runs for all tests of the module and watches all namespaces. It must end well."""
+    clear(control_plane.cluster)
+    with Operator(control_plane, tmp_path_factory.mktemp("storage")) as process:
+        process.start()
+        yield process
+        process.stop()
+
+
+@pytest.fixture
+def new_operator(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., Operator]]:
+    """Makes an operator of the test's own from flags; the test starts it. No other operator may run."""
+    clear(control_plane.cluster)
+    with ExitStack() as stack:
+        yield lambda *flags: stack.enter_context(Operator(control_plane, tmp_path / "storage", *flags))
 
 
 @pytest.fixture

@@ -1,0 +1,151 @@
+"""`ocisource run` as a process of its own, with the rights that config/ gives it and no others."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from devkit import startup
+from devkit.keeper import Keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devkit.cluster import Cluster
+    from devkit.controlplane import ControlPlane
+
+NAME = "operator"
+PROMPT = 5.0
+"""Seconds in which an operator without passes under way has to end."""
+
+
+class Operator:
+    """The operator while the context lasts: `start` it, `stop` it (SIGTERM) or `kill` it (SIGKILL), and start it again
+    with the same storage and the same addresses. The context ends it if it still runs.
+
+    `address` is the host:port of the artifact server.
+    """
+
+    def __init__(self, plane: ControlPlane, storage: Path, *flags: str) -> None:
+        self.storage = storage
+        self._plane = plane
+        self._flags = flags
+        self._ports: list[int] = []
+        self._earlier = ""
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._kubeconfig = self._plane.service_account_kubeconfig("flux-system", "source-controller")
+        self._keeper = self._stack.enter_context(Keeper())
+        self.storage.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ports:
+            print(self.log()[-20_000:])  # pytest shows it beside a failure
+        self._stack.close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._ports[0]}"
+
+    def start(self) -> None:
+        """Returns when it watches. Raises StartError with the end of its log."""
+        if self._ports:
+            self._earlier = self.log()
+        again = list(self._ports)
+
+        def command(ports: list[int]) -> list[str]:
+            self._ports = again or ports
+            storage, health, metrics = self._ports
+            return [
+                *(sys.executable, "-W", "always::ResourceWarning", "-m", "ocisource", "run"),
+                f"--storage-path={self.storage}",
+                f"--storage-addr=127.0.0.1:{storage}",
+                f"--health-addr=127.0.0.1:{health}",
+                f"--metrics-addr=127.0.0.1:{metrics}",
+                *self._flags,
+            ]
+
+        environment = {"KUBECONFIG": str(self._kubeconfig), "NO_PROXY": "127.0.0.1"}
+        startup.start(
+            self._keeper,
+            NAME,
+            command,
+            ports=3,
+            ready=lambda _: _answers_200(f"http://127.0.0.1:{self._ports[1]}/readyz"),
+            timeout=30,
+            environment=environment,
+        )
+
+    def stop(self, within: float = PROMPT) -> float:
+        """SIGTERM, as a pod gets it; seconds until the process was gone. It has to end well, within the time, and
+        without a word that is no log line (a traceback, a warning of Python's)."""
+        began = time.monotonic()
+        self._keeper.kill(NAME, signal.SIGTERM)
+        await_true(lambda: self._keeper.exit_code(NAME) is not None, within, "the end of the operator")
+        elapsed = time.monotonic() - began
+        assert self._keeper.exit_code(NAME) == 0
+        assert [line for line in self.lines() if "stacktrace" in line] == []
+        return elapsed
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to say or do anything more."""
+        self._keeper.kill(NAME, signal.SIGKILL)
+        await_true(lambda: self._keeper.exit_code(NAME) is not None, PROMPT, "the end of the operator")
+
+    def log(self) -> str:
+        """All that it wrote, also before it was started again."""
+        return self._earlier + self._keeper.log(NAME).read_text(errors="replace")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log, line by line; each is a JSON object."""
+        return [json.loads(line) for line in self.log().splitlines()]
+
+    def passes(self, namespace: str) -> dict[str, int]:
+        """Names of the namespace's objects → passes over them since the process started."""
+        count = re.compile(
+            r'^gotk_reconcile_duration_seconds_count\{kind="OCIRepository",name="(.+)",'
+            rf'namespace="{namespace}"\}} (\d+)$',
+            re.MULTILINE,
+        )
+        page = fetch(f"http://127.0.0.1:{self._ports[2]}/metrics").decode()
+        return {name: int(number) for name, number in count.findall(page)}
+
+
+def fetch(url: str) -> bytes:
+    """The body behind the URL. Raises urllib.error.HTTPError for what is not found."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        content: bytes = response.read()
+    return content
+
+
+def await_true(condition: Callable[[], object], within: float, what: str) -> None:
+    """Returns once the condition holds; fails the test if it does not within so many seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {within:g} s"
+        time.sleep(0.02)
+
+
+def clear(cluster: Cluster) -> None:
+    """Takes away every OCIRepository: what earlier tests left would be work for the next operator."""
+    for each in cluster.get("/apis/source.toolkit.fluxcd.io/v1/ocirepositories")["items"]:
+        obj = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": each["metadata"]}
+        cluster.patch(obj, {"metadata": {"finalizers": None}})
+        cluster.delete(obj)
+
+
+def _answers_200(url: str) -> bool:
+    try:
+        fetch(url)
+    except OSError:
+        return False
+    return True
