@@ -154,7 +154,7 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def usage() -> str:
     """The flags with their defaults and meanings, a line each."""
-    lines = []
+    lines = ["usage: ocisource run [--flag=value ...]", ""]
     for flag in FLAGS:
         if flag.meaning:
             default = f" (default {flag.default})" if flag.default else ""

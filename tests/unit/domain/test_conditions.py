@@ -31,9 +31,7 @@ def summary(*given: tuple[str, str]) -> c.Condition | None:
         ([(c.SOURCE_VERIFIED, c.UNKNOWN), (c.ARTIFACT_IN_STORAGE, c.TRUE)], c.TRUE, c.ARTIFACT_IN_STORAGE),
     ],
 )
-def test_ready_is_told_by_the_most_telling_condition(
-    given: list[tuple[str, str]], status: str, told_by: str
-) -> None:
+def test_ready_is_told_by_the_most_telling_condition(given: list[tuple[str, str]], status: str, told_by: str) -> None:
     ready = summary(*given)
 
     assert ready is not None

@@ -96,7 +96,10 @@ def test_metadata_tells_of_deletion_finalizer_request_and_event_annotations() ->
         ({"verify": {"secretRef": {"name": ""}}}, "spec.verify.secretRef.name"),
         ({"verify": {"matchOIDCIdentity": {}}}, "spec.verify.matchOIDCIdentity"),
         ({"verify": {"matchOIDCIdentity": [{"issuer": "i"}]}}, "spec.verify.matchOIDCIdentity[0].subject"),
-        ({"verify": {"matchOIDCIdentity": [{"issuer": "i", "subject": 3}]}}, "spec.verify.matchOIDCIdentity[0].subject"),
+        (
+            {"verify": {"matchOIDCIdentity": [{"issuer": "i", "subject": 3}]}},
+            "spec.verify.matchOIDCIdentity[0].subject",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(spec: dict[str, Any], field: str) -> None:
