@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ocisource.domain.source import GROUP, PLURAL
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import aiohttp
 
@@ -50,6 +51,10 @@ UNUSED_FINALIZER = "ocisource.invalid/never-set"
 CHUNK = 500
 SILENCE = 70.0
 """Seconds without an event or a bookmark after which a watch is taken for dead; bookmarks come each minute."""
+
+
+OnEvent = Callable[[str | None, dict[str, Any]], None]
+"""What is called with the type of an event and the object."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class _NoProgress(kopf.ProgressStorage):
 async def watch(
     config: ClusterConfig,
     scope: Scope,
-    on_event: Callable[[str | None, dict[str, Any]], None],
+    on_event: OnEvent,
     stop: asyncio.Event,
     ready: asyncio.Event,
 ) -> None:
@@ -147,7 +152,7 @@ def _settings(scope: Scope) -> kopf.OperatorSettings:
 
 def _registry(
     config: ClusterConfig,
-    on_event: Callable[[str | None, dict[str, Any]], None],
+    on_event: OnEvent,
     sessions: list[aiohttp.ClientSession],
 ) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()

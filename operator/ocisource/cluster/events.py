@@ -3,6 +3,7 @@ B21, B22). Telling never delays a pass and never fails one."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,10 +54,11 @@ class EventRecorder:
             self._webhook.start()
 
     async def stop(self, within: float) -> None:
-        """Posts what waits, for at most about `within` seconds."""
-        await self._outbox.stop(within)
+        """Posts what waits, for at most `within` seconds."""
+        stopping = [self._outbox.stop(within)]
         if self._webhook is not None:
-            await self._webhook.stop(within)
+            stopping.append(self._webhook.stop(within))
+        await asyncio.gather(*stopping)
 
     def record(self, obj: Mapping[str, Any], event: Event) -> None:
         """Tells `event` about the OCIRepository `obj`."""

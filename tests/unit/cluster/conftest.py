@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -13,6 +12,9 @@ from aiohttp.test_utils import TestServer
 
 from ocisource.cluster.api import KubeAPI, TokenBucket, new_session
 from ocisource.cluster.config import ClusterConfig, StaticToken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 @dataclass

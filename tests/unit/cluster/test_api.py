@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from ocisource.cluster.errors import ApiError, ConflictError, ForbiddenError, No
 from ocisource.domain.errors import Conflict, NotFound
 
 from .conftest import Answer, FakeServer, Naps
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 PATH = "/api/v1/namespaces/ns/secrets/a"
 
