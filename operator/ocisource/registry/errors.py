@@ -126,7 +126,7 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         case aiohttp.ClientConnectorCertificateError():
             text, temporary = f"tls: failed to verify certificate: {_certificate(error.certificate_error)}", False
         case aiohttp.ClientConnectorSSLError():
-            text, temporary = f"tls: {getattr(error.os_error, 'reason', None) or error.os_error}", False
+            text, temporary = _tls(getattr(error.os_error, "reason", None) or str(error.os_error)), False
         case aiohttp.ClientConnectorDNSError():
             temporary = error.os_error.errno == socket.EAI_AGAIN
             text = f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}"
@@ -145,6 +145,12 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         case _:
             text, temporary = str(error) or type(error).__name__, False
     return text, temporary
+
+
+def _tls(reason: str) -> str:
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return "http: server gave HTTP response to HTTPS client (plain HTTP needs spec.insecure: true)"
+    return f"tls: {reason}"
 
 
 def _certificate(error: Exception) -> str:

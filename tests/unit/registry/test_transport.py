@@ -224,6 +224,16 @@ def test_a_name_that_does_not_resolve_is_said_clearly(code, said, temporary):
     assert found.temporary is temporary
 
 
+async def test_plain_http_where_https_was_expected_says_what_to_set(registry):
+    """A registry on loopback is found by either scheme; anywhere else this is what people read."""
+    url = URL(f"https://{registry.address}/v2/")
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError) as caught:
+            await session.get(url)
+    said = str(unanswered("GET", url, caught.value))
+    assert said.endswith("server gave HTTP response to HTTPS client (plain HTTP needs spec.insecure: true)")
+
+
 @pytest.mark.parametrize("registry", ["host:99999", "a" * 64 + ".example", "a..example", "[::1"])
 async def test_a_registry_name_that_is_none_is_an_error(client, to, registry):
     for insecure in (False, True):
