@@ -1,7 +1,8 @@
 """Signs artifacts as cosign does, in both formats, without cosign: for tests, the bench and `make run`.
 
-Written against cosign v3.1.3, whose `cosign verify --key` accepts what this makes; it shares no code with the operator,
-so that neither repeats the other's mistakes. Keys live in memory and are for play.
+Written against cosign v3.1.3, whose `cosign verify --key` accepts what this makes (on P-384 and P-521 with
+`always_sha256` only: cosign signs with the curve's own hash, but does not verify that by itself). It shares no code
+with the operator, so that neither repeats the other's mistakes. Keys live in memory and are for play.
 
     signer = Signer.generate("p256")
     legacy_image(digest, [signer.legacy(digest)]).push(put_blob, put_manifest)
