@@ -83,8 +83,8 @@ BINARIES = {
             "github.com/sigstore/cosign/v3/cmd/cosign",
             minutes=3,
             file="cosign",
-            probe=("sign", "--help"),
-            answer="--new-bundle-format",
+            probe=("version",),
+            answer="GitVersion:    v3.",
         ),
         Binary(
             "kustomize-controller",
@@ -102,15 +102,25 @@ def locate(name: str) -> Path:
     return obtain(BINARIES[name])
 
 
+def find(name: str) -> Path | None:
+    """The path of the binary `name` if it is there already; nothing is built."""
+    return _present(BINARIES[name])
+
+
 def obtain(binary: Binary) -> Path:
     """As `locate`, for any binary."""
-    found = _installed(binary)
+    found = _present(binary)
     if found:
         return found
+    built = _cache(binary) / binary.name
+    _build(binary, built)
+    return built
+
+
+def _present(binary: Binary) -> Path | None:
+    """The binary if it is there already, without building anything."""
     cached = _cache(binary) / binary.name
-    if not cached.exists():
-        _build(binary, cached)
-    return cached
+    return _installed(binary) or (cached if cached.exists() else None)
 
 
 def _installed(binary: Binary) -> Path | None:
