@@ -1,13 +1,16 @@
-"""Secrets of the cluster, read when they are needed and never kept (flux-compat B1)."""
+"""Secrets of the cluster, read when they are needed and never kept (flux-compat B1). Who asks while the same Secret
+is being read gets that answer: objects that share keys are often looked at together."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocisource.cluster.errors import ApiError, NotFoundError
 from ocisource.domain.errors import SecretError, SecretMissing
+from ocisource.flight import Flight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +23,13 @@ class ClusterSecrets:
 
     def __init__(self, api: KubeAPI) -> None:
         self._api = api
+        self._reading: Flight[tuple[str, str], tuple[str, Mapping[str, bytes]]] = Flight()
 
     async def secret(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
         """Type and decoded data of the Secret. Raises SecretMissing or SecretError."""
+        return await self._reading.join((namespace, name), partial(self._read, namespace, name))
+
+    async def _read(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
         try:
             found = await self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         except NotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,6 +156,14 @@ async def test_a_secret_is_decoded_and_read_anew_each_time(api: KubeAPI, server:
     secrets = ClusterSecrets(api)
     assert await secrets.secret("ns", "keys") == ("t", {"a": b"x"})
     assert await secrets.secret("ns", "keys") == ("Opaque", {})
+
+
+async def test_who_asks_while_a_secret_is_read_gets_that_answer(api: KubeAPI, server: FakeServer) -> None:
+    server.answer("GET", SECRET, Answer(body={"data": {"a": "eA=="}}))
+    secrets = ClusterSecrets(api)
+    answers = await asyncio.gather(*(secrets.secret("ns", "keys") for _ in range(10)))
+    assert answers == [("Opaque", {"a": b"x"})] * 10
+    assert len(server.requests) == 1
 
 
 async def test_a_missing_secret_is_told_in_the_words_that_clients_know(api: KubeAPI) -> None:
