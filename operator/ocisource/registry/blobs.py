@@ -51,9 +51,10 @@ class Sink:
 
     async def settle(self) -> None:
         """Waits until no thread works on the spool any more."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.wait({thread})
+        if self._thread is not None:
+            # Forgotten only once it is done: who is cancelled while waiting here settles again on the way out.
+            await asyncio.wait({self._thread})
+            thread, self._thread = self._thread, None
             thread.result()
 
     async def finish(self) -> None:

@@ -20,6 +20,7 @@ def _access(registry: str, *, insecure: bool = False) -> Access:
         ("127.0.0.1:5000", True),
         ("127.9.9.9", True),
         ("[::1]:5000", True),
+        ("[::ffff:127.0.0.1]:5000", True),
         ("localhost:5000", True),
         ("registry.localhost:5000", True),
         ("10.0.0.1:5000", False),
@@ -79,6 +80,11 @@ def test_a_token_server_is_public_and_speaks_tls_or_is_the_registry(address, sai
 
 def test_a_token_server_may_be_plain_where_the_registry_is():
     assert places.realm("http://auth.example/token", _access("registry.example:5000"), plain=True)
+
+
+@pytest.mark.parametrize("host", ["example.org", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "1.2.3.4.example.org"])
+def test_names_and_public_addresses_are_public(host):
+    assert places.is_public(host)
 
 
 def test_the_origin_is_scheme_host_and_port():

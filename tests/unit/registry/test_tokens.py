@@ -48,6 +48,9 @@ async def test_a_wrong_password_has_the_text_that_clients_know(client, to):
             "[map[Action:pull Class: Name:team/app Type:repository]]"
         )
         assert caught.value.status == 401
+        # A wrong password counts against an account: it is shown once for HEAD and once for GET, which has the text.
+        shown = [(a.method, bool(a.authorization)) for a in registry.asked if "/team/" in a.path]
+        assert shown == [("HEAD", False), ("HEAD", True), ("GET", True)]
 
 
 async def test_a_token_is_fetched_once_and_used_for_everything(client, to, spool):
@@ -122,6 +125,23 @@ async def test_a_token_that_the_registry_no_longer_takes_is_renewed(client, to):
         registry.expire_tokens()
         assert await client.tags(access) == ("1",)
         assert _authorizations(registry, "/tags/") == ["", "Bearer", "Bearer", "Bearer"]
+
+
+async def test_a_token_that_another_request_has_renewed_meanwhile_is_used(client, to):
+    async with RegistryServer(auth="bearer", users=USERS) as registry:
+        digest = registry.push("team/app", "1", b"layer")
+        access = to(registry, credentials=USER)
+        await client.tags(access)
+        gate = asyncio.Event()
+        registry.fault = when("/manifests/", held(gate), times=1)
+        slow = asyncio.create_task(client.resolve(access, "1"))
+        while not registry.count("/manifests/"):
+            await asyncio.sleep(0)
+        registry.expire_tokens()
+        await client.tags(access)
+        gate.set()  # now comes the 401 for the old token
+        assert await slow == digest
+        assert registry.count("/token") == 2
 
 
 async def test_a_token_whose_time_is_up_is_renewed_before_it_is_refused(to):
