@@ -1,4 +1,4 @@
-"""The tarballs on disk (flux-compat G1, G4; design.md, Storage). Fits ports.Store."""
+"""The tarballs on disk (flux-compat G1, G4). Fits ports.Store."""
 
 from __future__ import annotations
 
