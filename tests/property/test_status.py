@@ -1,4 +1,4 @@
-"""What must hold for every history of passes (design.md, "Properties to hold").
+"""What must hold for every history of passes (ARCHITECTURE.md, "The noticeboard").
 
 MUST: Ready=True excludes Stalled and Reconciling, and needs an artifact.
 MUST: a transition time moves only with status, reason or message.
