@@ -477,7 +477,7 @@ async def test_a_crash_at_any_point_leaves_the_old_tarball_or_the_new_one_whole(
 
 
 async def test_content_is_on_disk_before_its_name_is(store, monkeypatch):
-    """The content is on disk before its name, and the name before anybody is told: fsync, rename, fsync of the folder."""
+    """Content first, then the name, then whoever is told: fsync, rename, fsync of the folder."""
     order = []
     for name in ("fsync", "rename", "replace"):
         real = getattr(os, name)
