@@ -6,6 +6,7 @@ This is the only module that imports kopf.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import sys
@@ -17,7 +18,6 @@ from ocisource.cluster.api import new_session
 from ocisource.domain.source import GROUP, PLURAL
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
     import aiohttp
@@ -116,8 +116,11 @@ async def watch(
     """
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     sessions: list[aiohttp.ClientSession] = []
+    ending = asyncio.Event()
+    asked = asyncio.create_task(_follow(stop, ending), name="the door waits for the stop")
+    older = asyncio.all_tasks()
     try:
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             registry=_registry(config, on_event, sessions),
             settings=_settings(scope),
             # A str at run time; without it kopf asks for the user's and the machine's names, which a pod may lack.
@@ -125,13 +128,23 @@ async def watch(
             standalone=True,
             clusterwide=not scope.namespace,
             namespaces=[scope.namespace] if scope.namespace else [],
-            stop_flag=stop,
+            stop_flag=ending,
             ready_flag=ready,
         )
+        for task in tasks:
+            # Whatever ends first ends all: kopf waits 5 s for those who wait for a flag that nobody sets.
+            task.add_done_callback(lambda _: ending.set())
+        await kopf.run_tasks(tasks, ignored=older)
     finally:
+        asked.cancel()
         for session in sessions:
             await session.close()
     stop.set()
+
+
+async def _follow(flag: asyncio.Event, other: asyncio.Event) -> None:
+    await flag.wait()
+    other.set()
 
 
 def _settings(scope: Scope) -> kopf.OperatorSettings:

@@ -188,10 +188,10 @@ async def test_the_door_only_reads(server: FakeServer) -> None:
 
 async def test_a_watch_that_fails_ends_the_door_with_its_error(server: FakeServer) -> None:
     """The process must not go on without seeing anything."""
+    server.send("ERROR", {"kind": "Status", "code": 500, "message": "etcd is gone"})
+    door = Watching()
     with pytest.raises(Exception, match="etcd is gone"):
-        async with opened(server.config) as door:
-            server.send("ERROR", {"kind": "Status", "code": 500, "message": "etcd is gone"})
-            await door.ended()
+        await handlers.watch(server.config, handlers.Scope(), door.note, door.stop, door.ready)
 
 
 async def test_a_watch_that_is_too_old_starts_over(server: FakeServer) -> None:
@@ -238,8 +238,9 @@ async def test_a_callback_that_fails_does_not_close_the_door(server: FakeServer)
 
 async def test_tasks_that_began_before_outlive_the_door(server: FakeServer) -> None:
     older = asyncio.create_task(asyncio.Event().wait())
+    server.items = [repository("a")]
     async with opened(server.config) as door:
-        await door.ready.wait()
+        await door.until(lambda: len(door.told) == 1)
     assert not older.done()
     older.cancel()
 
