@@ -1,0 +1,104 @@
+"""The applier that all this is for: an unmodified kustomize-controller with a Kustomization on our OCIRepository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from devkit.cluster import ApiError
+from real.images import Repository
+from real.objects import condition, holds, oci_repository, outcomes, secret, verified_by
+from real.operation import Operator, await_true
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devkit.applier import KustomizeController
+    from devkit.controlplane import ControlPlane
+    from devkit.services import Cosign, RegistryServer
+
+pytestmark = pytest.mark.e2e
+
+ROLLOUT = 30
+"""Seconds. It takes two or three."""
+
+
+def deployed(namespace: str, version: str) -> dict[str, bytes]:
+    """What the image holds: a ConfigMap that says its version."""
+    manifest = f"""\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: app
+  namespace: {namespace}
+data:
+  version: {version}
+"""
+    return {"deploy/app.yaml": manifest.encode()}
+
+
+def kustomization(namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": "app", "namespace": namespace},
+        "spec": {
+            "interval": "10m",
+            "retryInterval": "2s",
+            "path": "./deploy",
+            "prune": True,
+            "sourceRef": {"kind": "OCIRepository", "name": "app"},
+        },
+    }
+
+
+def test_signed_versions_roll_out_and_unsigned_ones_do_not(
+    control_plane: ControlPlane,
+    operator: Operator,
+    registry: RegistryServer,
+    cosign: Cosign,
+    start_kustomize_controller: Callable[[str], KustomizeController],
+    namespace: str,
+) -> None:
+    """I6. The applier looks at nothing but the artifact in the status: what we do not store cannot be applied."""
+    cluster, key = control_plane.cluster, cosign.key_pair("pairing")
+    repository = Repository(registry.address, f"pairing/{namespace}")
+    first = repository.push("1.0.0", deployed(namespace, "1.0.0"))
+    cosign.sign(first.reference, key, bundle=True)
+    cluster.create(secret(namespace, "keys", {"cosign.pub": key.public.read_bytes()}))
+    app = oci_repository(
+        namespace, "app", repository.url, interval="1s", ref={"semver": "*"}, verify=verified_by("keys")
+    )
+    cluster.create(app)
+    start_kustomize_controller(operator.address)
+    applied = kustomization(namespace)
+    cluster.create(applied)
+
+    def version() -> str:
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": namespace}}
+        try:
+            return str(cluster.read(config_map)["data"]["version"])
+        except ApiError:
+            return ""
+
+    await_true(lambda: version() == "1.0.0", ROLLOUT, "the first version")
+    cluster.wait(applied, lambda obj: obj["status"].get("lastAppliedRevision") == first.revision)
+
+    second = repository.push("1.1.0", deployed(namespace, "1.1.0"))
+    cosign.sign(second.reference, key, bundle=False)
+    await_true(lambda: version() == "1.1.0", ROLLOUT, "the second version")
+
+    unsigned = repository.push("1.2.0", deployed(namespace, "1.2.0"))
+    refused = cluster.wait(app, lambda obj: unsigned.digest in condition(obj, "SourceVerified").get("message", ""))
+    assert outcomes(refused)["SourceVerified"] == ("False", "VerificationError")
+    assert refused["status"]["artifact"]["revision"] == second.revision
+    # Asked to apply what there is now, the applier finds the version that was there before.
+    cluster.patch(applied, {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}})
+    seen = cluster.wait(applied, lambda obj: obj["status"].get("lastHandledReconcileAt") == "now", ROLLOUT)
+    assert seen["status"]["lastAppliedRevision"] == second.revision
+    assert version() == "1.1.0"
+
+    cosign.sign(unsigned.reference, key, bundle=True)
+    cluster.wait(app, lambda obj: holds(obj, unsigned.revision))
+    await_true(lambda: version() == "1.2.0", ROLLOUT, "the version that was signed late")
