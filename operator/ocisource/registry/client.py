@@ -46,7 +46,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 class OCIRegistry:
-    """Any registry that speaks OCI distribution, over one pool of connections.
+    """Any registry that speaks OCI distribution, over a pool of connections for each credentials.
 
     Questions that are equal and under way at the same time, with the same Access, are asked once. Connections open
     in the running loop when first needed; `close` ends them. No operation has a timeout of its own but for

@@ -21,13 +21,11 @@ from ocisource.registry.challenges import Challenge, parse_challenges, usable
 from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
 from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
 from ocisource.registry.origins import Origins
+from ocisource.registry.pools import Pools
 from ocisource.registry.retries import STATUSES, Retries, Sleep
 from ocisource.registry.tokens import Clock, TokenRequest, Tokens
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_READ_BUFFER = 256 * 1024
-_KEEP_ALIVE_SECONDS = 60.0
-_HEADER_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -59,23 +57,18 @@ class _Send:
 
 
 class Transport:
-    """Asks registries over one pool of connections, opened in the running loop when first needed.
-
-    Credentials travel in each request's own header, so that a connection belongs to nobody.
-    """
+    """Asks registries. Opens connections in the running loop when first needed."""
 
     def __init__(self, limits: Limits, *, sleep: Sleep = asyncio.sleep, clock: Clock = monotonic) -> None:
         self._limits = limits
         self._sleep = sleep
         self._origins = Origins(self._knock)
         self._tokens = Tokens(self._token, clock)
-        self._session: aiohttp.ClientSession | None = None
+        self._pools = Pools(limits)
 
     async def close(self) -> None:
         """Ends every connection."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._pools.close()
 
     def retries(self) -> Retries:
         """The tries of one operation."""
@@ -184,7 +177,7 @@ class Transport:
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            return await self._opened_session().request(
+            return await self._pools.session(send.access.credentials).request(
                 send.method,
                 url,
                 headers=headers,
@@ -215,24 +208,6 @@ class Transport:
 
         reply = await _patiently(once, self.retries())
         return reply.status, reply.body
-
-    def _opened_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            limits = self._limits
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, limit_per_host=limits.connections_per_host, keepalive_timeout=_KEEP_ALIVE_SECONDS
-                ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds),
-                # Digests are of the bytes as stored: nothing may be compressed on the way or unpacked on arrival.
-                headers={"User-Agent": limits.user_agent, "Accept-Encoding": "identity"},
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=_READ_BUFFER,
-                max_line_size=_HEADER_BYTES,
-                max_field_size=_HEADER_BYTES,
-            )
-        return self._session
 
 
 def _challenge(response: aiohttp.ClientResponse) -> Challenge | None:
