@@ -14,24 +14,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.sources import SOURCE
 from ocisource.domain import conditions as c
 from ocisource.domain import status as s
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure
 from ocisource.domain.plan import verified_message
-from ocisource.domain.reference import Reference
 from ocisource.domain.source import Source, Verify
 
-SOURCE = Source(
-    namespace="team",
-    name="app",
-    uid="u",
-    generation=1,
-    url="oci://registry.example.com/team/app",
-    interval=300.0,
-    timeout=60.0,
-    reference=Reference(semver="*"),
-)
 History = list[tuple[Source, s.Status, s.Report | None, s.Status]]
 """Passes over one object: what was declared, found, reported (None: it was suspended) and concluded."""
 

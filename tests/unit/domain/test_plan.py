@@ -6,27 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+import fakes.sources
 from ocisource.domain import conditions as c
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
-from ocisource.domain.reference import Reference
-from ocisource.domain.source import LayerSelector, Source, Verify
+from ocisource.domain.source import LayerSelector, Verify
 from ocisource.domain.status import Status
 
 REVISION = Revision("1.0.0", "sha256:" + "a" * 64)
 OTHER = Revision("1.1.0", "sha256:" + "b" * 64)
 SIGNER = "key 'cosign.pub' of secret 'pub' (SHA256:abc)"
-SOURCE = Source(
-    namespace="team",
-    name="app",
-    uid="u",
-    generation=3,
-    url="oci://registry.example.com/team/app",
-    interval=300.0,
-    timeout=60.0,
-    reference=Reference(digest="", semver="*", semver_filter="", tag=""),
-    verify=Verify("cosign", "pub"),
-)
+SOURCE = replace(fakes.sources.SOURCE, generation=3, verify=Verify("cosign", "pub"))
 
 
 def verdict(revision: Revision = REVISION, status: str = c.TRUE, generation: int = 3) -> c.Condition:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+import fakes.sources
 from ocisource.domain import conditions as c
 from ocisource.domain import status as s
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure
-from ocisource.domain.reference import Reference
 from ocisource.domain.source import Source, Verify
 
 NOW, LATER = "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
@@ -20,17 +20,7 @@ OLD = Revision("1.0.0", "sha256:" + "a" * 64)
 NEW = Revision("1.1.0", "sha256:" + "b" * 64)
 REF = "registry.example.com/team/app:1.1.0"
 LATEST = "http://source/ocirepository/team/app/latest.tar.gz"
-SOURCE = Source(
-    namespace="team",
-    name="app",
-    uid="u",
-    generation=1,
-    url="oci://registry.example.com/team/app",
-    interval=300.0,
-    timeout=60.0,
-    reference=Reference(digest="", semver="*", semver_filter="", tag=""),
-    verify=Verify("cosign", "pub"),
-)
+SOURCE = replace(fakes.sources.SOURCE, verify=Verify("cosign", "pub"))
 UNSIGNED = Failure(c.SOURCE_VERIFIED, "VerificationError", "failed to verify the signature using provider 'cosign': no")
 NO_ANSWER = Failure(c.FETCH_FAILED, "OCIArtifactPullFailed", "failed to determine artifact digest: no answer")
 BAD_URL = Failure(c.FETCH_FAILED, "URLInvalid", "URL validation failed for 'oci://x'", stalls=True)
