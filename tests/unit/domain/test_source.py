@@ -39,7 +39,8 @@ def test_what_is_not_given_has_the_defaults_of_the_api() -> None:
     assert source.provider == "generic"
     assert source.ignore is None
     assert source.verify is None
-    assert not (source.insecure or source.suspended or source.deleting or source.finalized)
+    assert (source.insecure, source.suspended) == (False, False)
+    assert (source.deleting, source.finalized) == (False, False)
 
 
 def test_an_empty_ignore_is_not_an_absent_one() -> None:
