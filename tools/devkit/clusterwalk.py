@@ -152,7 +152,8 @@ class ClusterWalk:
             if done.returncode == 0:
                 return f"$ kubectl get ocirepo\n{realigned(short(done.stdout))}"
         path = self._cluster.path(self._source, collection=True)
-        return table(self._cluster.request("GET", path, accept=_TABLE).body)
+        told = table(self._cluster.request("GET", path, accept=_TABLE).body)
+        return f"What `kubectl get ocirepo` would print:\n{told}"
 
     def _wait(self, condition: Callable[[dict[str, Any]], bool], otherwise: str) -> Any:
         def reached(seen: Any) -> bool:
@@ -168,7 +169,7 @@ class ClusterWalk:
 
 def walk(*, once: bool) -> None:
     """All of it. Raises WalkError; MissingToolError before anything is started if there can be no API server."""
-    for name in ("etcd", "kube-apiserver"):
+    for name in ("kube-apiserver", "etcd"):
         locate(name)
     with ExitStack() as stack:
         builds = _builds_registry()

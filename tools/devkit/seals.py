@@ -81,7 +81,10 @@ def open_key(private: Path) -> Seal:
     content = private.read_bytes()
     if b"ENCRYPTED" in content.partition(b"\n")[0]:
         return CosignSeal(Cosign(keys.private.parent), keys)
-    key = load_pem_private_key(content, password=None)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except ValueError as error:
+        raise ValueError(f"{private}: not a private key in PEM without a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{private}: an ECDSA key is expected")
     return OwnSeal(Signer(key), keys)

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devkit.binaries import BINARIES, Binary, BuildError, MissingToolError, locate, obtain
+from devkit.binaries import BINARIES, Binary, BuildError, MissingToolError, find, locate, obtain
 
 TOOLS = Path(__file__).resolve().parents[3] / "tools"
 
@@ -119,6 +119,19 @@ def test_another_program_of_the_same_name_on_path_is_not_taken(machine: Machine)
     assert obtain(binary) != other
     ours = machine.executable(machine.path, "thing", "#!/bin/sh\necho ours 1.0 >&2\n")
     assert obtain(binary) == ours
+
+
+def test_looking_for_a_binary_builds_nothing(machine: Machine) -> None:
+    machine.with_go()
+    assert find("cosign") is None
+    assert machine.builds == 0
+    older = machine.executable(machine.path, "cosign", "#!/bin/sh\necho 'GitVersion:    v2.4.1'\n")
+    assert find("cosign") is None
+    older.write_text("#!/bin/sh\necho 'GitVersion:    v3.1.3'\n")
+    assert find("cosign") == older
+    older.unlink()
+    built = locate("cosign")
+    assert find("cosign") == built
 
 
 def test_our_own_registry_is_never_another_ones(machine: Machine) -> None:
