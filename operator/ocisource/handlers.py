@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocisource.cluster.api import new_session
+from ocisource.domain.errors import ClusterError
 from ocisource.domain.source import GROUP, PLURAL
 
 if TYPE_CHECKING:
@@ -109,19 +110,19 @@ async def watch(
     `type` is None for what exists at the start (and after a gap in the watch), then ADDED, MODIFIED or DELETED. The
     object is the callee's to keep, without `managedFields`. A deletion during a gap is never told.
 
-    Raises the error that ended the watch, after which the process should end, too: it can start again at little cost.
-    Kopf takes over SIGINT and SIGTERM and, when it ends, cancels every task of the loop that began after it: start
-    workers before, stop them before `stop` is set, and install signal handlers after `ready`. A signal that comes
-    earlier sets `stop`.
+    Raises ClusterError if the watch ends by itself, after which the process should end, too: it can start again at
+    little cost. Kopf takes over SIGINT and SIGTERM and, when it ends, cancels every task of the loop that began after
+    it: start workers before, stop them before `stop` is set, and install signal handlers after `ready`. A signal that
+    comes earlier sets `stop`.
     """
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    sessions: list[aiohttp.ClientSession] = []
+    session = new_session(config, limit=0, middlewares=(_with_token(config),))
     ending = asyncio.Event()
     asked = asyncio.create_task(_follow(stop, ending), name="the door waits for the stop")
     older = asyncio.all_tasks()
     try:
         tasks = await kopf.spawn_tasks(
-            registry=_registry(config, on_event, sessions),
+            registry=_registry(config, on_event, session),
             settings=_settings(scope),
             # A str at run time; without it kopf asks for the user's and the machine's names, which a pod may lack.
             identity="ocisource",  # type: ignore[arg-type]
@@ -135,10 +136,12 @@ async def watch(
             # Whatever ends first ends all: kopf waits 5 s for those who wait for a flag that nobody sets.
             task.add_done_callback(lambda _: ending.set())
         await kopf.run_tasks(tasks, ignored=older)
+    except Exception as error:
+        text = str(error.args[0]) if error.args else type(error).__name__
+        raise ClusterError(f"the watch of {PLURAL}.{GROUP} ended: {text}") from error
     finally:
         asked.cancel()
-        for session in sessions:
-            await session.close()
+        await session.close()
     stop.set()
 
 
@@ -163,18 +166,11 @@ def _settings(scope: Scope) -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(
-    config: ClusterConfig,
-    on_event: OnEvent,
-    sessions: list[aiohttp.ClientSession],
-) -> kopf.OperatorRegistry:
+def _registry(config: ClusterConfig, on_event: OnEvent, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
+    @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        """A session of its own for each login: kopf closes the one that the API server no longer accepts."""
-        session = new_session(config, limit=0, middlewares=(_with_token(config),))
-        sessions.append(session)
         return kopf.AiohttpSession(server=config.server, default_namespace=config.namespace, aiohttp_session=session)
 
     @kopf.on.event(*RESOURCE, registry=registry)
@@ -187,11 +183,18 @@ def _registry(
 
 
 def _with_token(config: ClusterConfig) -> aiohttp.ClientMiddlewareType:
-    """The token of the moment on every request: the one that a pod starts with expires within the hour."""
+    """The token of the moment on every request: the one that a pod starts with expires within the hour. A token that
+    is refused and still the current one is an error: kopf would log in with it again and again."""
 
     async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        if token := config.token():
-            request.headers["Authorization"] = f"Bearer {token}"
-        return await handler(request)
+        token = None
+        while token != (token := config.token()):
+            if token:
+                request.headers["Authorization"] = f"Bearer {token}"
+            response = await handler(request)
+            if response.status != 401:
+                return response
+            response.release()
+        raise ClusterError("the API server does not accept the credentials; check the token or certificate")
 
     return send
