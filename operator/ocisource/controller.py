@@ -11,7 +11,15 @@ from typing import Any
 
 from ocisource.domain import durations
 from ocisource.domain import status as s
-from ocisource.domain.errors import Conflict, Failure, InvalidReference, InvalidSource, NotFound, StoreError
+from ocisource.domain.errors import (
+    ClusterError,
+    Conflict,
+    Failure,
+    InvalidReference,
+    InvalidSource,
+    NotFound,
+    StoreError,
+)
 from ocisource.domain.reference import parse_url
 from ocisource.domain.source import REQUESTED_AT, Source, parse_source
 from ocisource.ports import Gauges, Objects, Recorder, Store
@@ -84,6 +92,9 @@ class Controller:
             return await self._gone(key)
         except Conflict:  # what the watch told is behind: look at the object itself, and begin again
             return await self._reread(key)
+        except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
+            logger.error("the API server did not take the outcome of the pass: %s", error, extra=about(*key))  # noqa: TRY400
+            result = Result(failed=True)
         outcome = "error" if result.failed else "success" if result.after else "stalled"
         self._desk.gauges.passed(*key, time.monotonic() - started, outcome)
         return result
@@ -210,8 +221,10 @@ class Controller:
         return obj
 
     def _tell(self, key: Key, obj: Mapping[str, Any], event: s.Event) -> None:
-        level = logging.ERROR if event.type == s.WARNING else logging.INFO
-        logger.log(level, event.message, extra=about(*key, error=event.reason if level == logging.ERROR else ""))
+        if event.type == s.WARNING:
+            logger.error(event.message, extra=about(*key, error=event.reason))
+        else:
+            logger.info(event.message, extra=about(*key))
         self._desk.recorder.record(obj, event)
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ocisource.domain.errors import Conflict, NotFound, SecretMissing
+from ocisource.domain.errors import ClusterError, Conflict, NotFound, SecretMissing
 from ocisource.domain.source import FINALIZER
 from ocisource.domain.status import Event
 
@@ -23,6 +23,8 @@ class FakeCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
         self.writes: list[tuple[str, str]] = []
+        self.refuses = ""
+        """Why every write by the operator is refused, "" where none is."""
         self._versions = itertools.count(1)
         self._watchers: list[Watcher] = []
 
@@ -77,6 +79,8 @@ class FakeCluster:
 
     def patch(self, obj: Mapping[str, Any], change: Callable[[Object], None], what: str) -> Object:
         """A write by the operator, refused if somebody else wrote since `obj` was read."""
+        if self.refuses:
+            raise ClusterError(self.refuses)
         namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         fresh = self.get(namespace, name)
         if fresh["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:

@@ -206,3 +206,20 @@ async def test_a_registry_that_never_answers_fails_within_the_timeout_and_shows_
     assert world.message() == "failed to determine artifact digest: no answer within spec.timeout (300ms)"
     in_progress = [{one["type"]: one["reason"] for one in conditions} for conditions in seen if conditions]
     assert in_progress[0] == {"Reconciling": "Progressing", "Ready": "Progressing"}
+
+
+async def test_an_api_server_that_refuses_a_write_costs_a_retry_and_one_line(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.push("1.0.0")
+    world.declare()
+    world.cluster.refuses = "ocirepositories/status is forbidden"
+
+    result = await world.passes()
+
+    assert result.failed
+    told = [record for record in caplog.records if "did not take the outcome" in record.getMessage()]
+    assert [record.exc_info for record in told] == [None]
+    world.cluster.refuses = ""
+    await world.passes()
+    assert world.conditions()["Ready"] == ("True", "Succeeded")
