@@ -95,7 +95,7 @@ class Controller:
         except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
             logger.error("the API server did not take the outcome of the pass: %s", error, extra=about(*key))  # noqa: TRY400
             result = Result(failed=True)
-        outcome = "error" if result.failed else "success" if result.after else "stalled"
+        outcome = "error" if result.failed else "stalled" if result.stalled else "success"
         self._desk.gauges.passed(*key, time.monotonic() - started, outcome)
         return result
 
@@ -109,9 +109,7 @@ class Controller:
         if not source.finalized:
             obj = self._remember(key, await self._desk.objects.add_finalizer(obj))
         if source.suspended:
-            logger.info("reconciliation is suspended for this object", extra=about(*key))
-            await self._write(key, obj, lambda found: s.suspended(source, found, self._desk.clock()))
-            return Result()
+            return await self._suspend(key, obj, source)
         return await self._reconcile(key, obj, source)
 
     async def _reconcile(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
@@ -135,7 +133,7 @@ class Controller:
             logger.info("artifact up-to-date with remote revision: '%s'", report.resolved, extra=about(*key))
         failure = report.failure
         if failure is not None and failure.stalls:
-            return Result()
+            return Result(stalled=True)
         if failure is not None or not s.is_ready(s.parse_status(written)):
             return Result(failed=True)
         if source.interval == 0:  # admitted, and means never (flux-compat B12)
@@ -145,16 +143,23 @@ class Controller:
     async def _refused(self, key: Key, obj: dict[str, Any], error: InvalidSource) -> Result:
         """An object that the schema lets pass and that still cannot be worked on, such as one without spec (A4). It
         stalls like a bad URL, and a mended spec brings it back."""
-        metadata = obj["metadata"]
-        bare = {**obj, "spec": {"url": "oci://", "interval": "0s", "suspend": (obj.get("spec") or {}).get("suspend")}}
-        source = parse_source(bare)
+        spec = obj.get("spec") or {}
+        bare = {"url": "oci://", "interval": "0s", "suspend": spec.get("suspend") is True}
+        source = parse_source({**obj, "spec": bare})
         if source.deleting:
             return await self._delete(key)
-        url = (obj.get("spec") or {}).get("url", "")
-        message = f"URL validation failed for '{url}': {error}"
+        if source.suspended:
+            return await self._suspend(key, obj, source)
+        message = f"URL validation failed for '{spec.get('url', '')}': {error}"
         failure = Failure("FetchFailed", "URLInvalid", message, stalls=True)
-        logger.error(message, extra=about(metadata["namespace"], metadata["name"]))
-        return await self._conclude(key, obj, source, s.Report(failure=failure))
+        found = s.parse_status(obj)
+        report = s.Report(kept=found.artifact, latest_url=found.url, failure=failure)
+        return await self._conclude(key, obj, source, report)
+
+    async def _suspend(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
+        logger.info("reconciliation is suspended for this object", extra=about(*key))
+        await self._write(key, obj, lambda found: s.suspended(source, found, self._desk.clock()))
+        return Result()
 
     async def _delete(self, key: Key) -> Result:
         """Flux-compat B20. Reads live before it destroys: what the watch told may be long ago."""
@@ -167,8 +172,7 @@ class Controller:
         try:
             removed = await self._desk.store.remove(*key)
         except StoreError as error:
-            message = f"garbage collection for deleted resource failed: {error}"
-            self._tell(key, obj, s.Event(s.WARNING, "GarbageCollectionFailed", message))
+            self._tell(key, obj, s.Event(s.WARNING, error.reason, str(error)))
             return Result(failed=True)
         if removed:
             message = "garbage collected artifacts for deleted resource"

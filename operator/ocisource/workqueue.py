@@ -33,10 +33,12 @@ COMPACT_FROM = 64
 @dataclass(frozen=True)
 class Result:
     """How a pass ended. `after` is in seconds: when the key is due again, None for not before something happens.
-    A failed pass comes back by backoff and `after` is not looked at; any other pass clears the failures."""
+    A failed pass comes back by backoff and `after` is not looked at; any other pass clears the failures. `stalled`
+    tells those that count why this one does not come back."""
 
     after: float | None = None
     failed: bool = False
+    stalled: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from devkit.ocicontent import SIMPLE_SIGNING, Content
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
-from ocisource.domain.errors import RegistryError
+from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature
 from ocisource.ports import Spool
 
@@ -56,6 +56,8 @@ class FakeRegistry:
         except KeyError:
             raise RegistryError(f"{_url(access, digest)}: MANIFEST_UNKNOWN: manifest unknown", 404) from None
         document = json.loads(content)
+        if not isinstance(document["layers"], list):
+            raise ManifestError("failed to parse artifact manifest: field layers must be a list")
         layers = tuple(_descriptor(layer) for layer in document["layers"])
         return Manifest(digest, media_type, layers, document.get("annotations", {}))
 

@@ -223,3 +223,93 @@ async def test_an_api_server_that_refuses_a_write_costs_a_retry_and_one_line(
     world.cluster.refuses = ""
     await world.passes()
     assert world.conditions()["Ready"] == ("True", "Succeeded")
+
+
+async def test_a_retry_of_what_is_known_to_fail_does_not_hide_the_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ready stays False while the pass is made again, however long it takes."""
+    monkeypatch.setattr("ocisource.controller.PROGRESS_AFTER", 0.01)
+    world.hang()
+    world.declare(timeout="100ms", ref={"tag": "1"})
+    await world.passes()
+    writes = list(world.cluster.writes)
+
+    await world.passes()
+
+    assert world.cluster.writes == writes
+
+
+async def test_a_manifest_that_cannot_be_read_is_the_layers_failure(world: World) -> None:
+    """C14."""
+    world.content.manifest(APP, "1.0.0", b'{"schemaVersion": 2, "layers": {}}')
+    world.declare()
+
+    await world.passes()
+
+    assert world.conditions()["FetchFailed"] == ("True", "OCIArtifactLayerOperationFailed")
+    assert world.message().startswith("failed to parse artifact manifest: ")
+
+
+async def test_retention_that_fails_costs_nobody_the_new_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C3."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    digest = world.push("1.1.0")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("ocisource.storage.retention.garbage", refuse)
+    await world.passes()
+
+    assert world.revision() == f"1.1.0@{digest}"
+    assert world.conditions()["Ready"] == ("True", "Succeeded")
+
+
+async def test_a_deletion_that_the_disk_refuses_is_told_once_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C3."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", refuse)
+        world.cluster.delete("app")
+        result = await world.passes()
+    _, event = world.recorder.events[-1]
+    assert result.failed
+    assert (event.type, event.reason) == ("Warning", "GarbageCollectionFailed")
+    assert event.message.startswith("garbage collection for deleted resource failed: ")
+    assert event.message.count("garbage collection") == 1
+
+    await world.passes()
+    assert ("team", "app") not in world.cluster.objects
+
+
+async def test_a_spec_that_cannot_be_read_keeps_the_artifact_served(world: World) -> None:
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    artifact = world.status()["artifact"]
+
+    world.cluster.edit("app", interval="99999999999999h")
+    result = await world.passes()
+
+    assert result.stalled
+    assert "spec.interval" in world.message()
+    assert world.status()["artifact"] == artifact
+
+
+async def test_a_spec_that_cannot_be_read_may_be_suspended(world: World) -> None:
+    world.declare(interval="99999999999999h", suspend=True)
+
+    await world.passes()
+
+    assert world.status()["conditions"] == []

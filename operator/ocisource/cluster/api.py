@@ -49,6 +49,10 @@ class TokenBucket:
         self._filled = clock()
         self._turn = asyncio.Lock()
 
+    def another(self) -> TokenBucket:
+        """A full bucket of the same size and rate."""
+        return TokenBucket(self._rate, int(self._burst), self._clock, self._sleep)
+
     async def take(self) -> None:
         """Returns when a request may be made."""
         async with self._turn:
@@ -111,6 +115,11 @@ class KubeAPI:
     def paced_by(self, bucket: TokenBucket) -> KubeAPI:
         """The same connections under another pace: what is posted in the background must not slow the passes."""
         return KubeAPI(self._config, bucket, self._session, self._sleep)
+
+    def apart(self) -> KubeAPI:
+        """The same connections under an equal pace of its own: objects, their statuses and Secrets are resources of
+        their own, and one does not wait for another (flux-compat G8)."""
+        return self.paced_by(self._bucket.another())
 
     async def close(self) -> None:
         await self._session.close()

@@ -33,6 +33,7 @@ class Objects:
 
     def __init__(self, api: KubeAPI, namespace: str = "", selector: str = "") -> None:
         self._api = api
+        self._statuses = api.apart()
         self._namespace = namespace
         self._selector = selector
 
@@ -100,7 +101,7 @@ class Objects:
             return dict(obj)
         metadata = obj["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": changes}
-        return await self._api.patch(path(metadata["namespace"], metadata["name"]) + "/status", body, MANAGER)
+        return await self._statuses.patch(path(metadata["namespace"], metadata["name"]) + "/status", body, MANAGER)
 
 
 def path(namespace: str, name: str) -> str:

@@ -22,7 +22,7 @@ class ClusterSecrets:
     """Fits `ports.Secrets`."""
 
     def __init__(self, api: KubeAPI) -> None:
-        self._api = api
+        self._api = api.apart()
         self._reading: Flight[tuple[str, str], tuple[str, Mapping[str, bytes]]] = Flight()
 
     async def secret(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:

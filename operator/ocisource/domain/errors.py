@@ -8,6 +8,7 @@
      │   ├─ InvalidPattern    ref.semverFilter does not parse
      │   └─ InvalidDigest     ref.digest does not parse
      ├─ RegistryError         the registry (or the way to it) answered with an error
+     │   └─ ManifestError     what it answered is no manifest that can be used
      ├─ SecretError           a Secret is missing or unusable
      ├─ TrustError            trust material cannot be used (a key that does not parse)
      ├─ LayerError            the content of a layer breaks a rule
@@ -73,6 +74,10 @@ class RegistryError(RoomError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ManifestError(RegistryError):
+    """The manifest is whole and the one that was asked for, and cannot be used (flux-compat C14)."""
 
 
 class SecretError(RoomError):

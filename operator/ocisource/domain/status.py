@@ -135,10 +135,12 @@ def _written_artifact(artifact: Artifact) -> dict[str, Any]:
 
 
 def is_due(source: Source, found: Status) -> bool:
-    """Whether somebody waits for this pass: a new generation or a request that was not handled (flux-compat B5)."""
-    return source.generation != found.observed_generation or bool(
-        source.requested_at and source.requested_at != found.handled
-    )
+    """Whether somebody waits for this pass: a generation that nothing was said about yet, or a request that was not
+    handled (flux-compat B5). A retry of what is known to fail is not worth a word: Ready stays False meanwhile."""
+    ready = found.condition(c.READY)
+    told = ready is not None and ready.status != c.UNKNOWN and ready.observed_generation == source.generation
+    requested = bool(source.requested_at) and source.requested_at != found.handled
+    return requested or (source.generation != found.observed_generation and not told)
 
 
 def progress(source: Source, found: Status, now: str) -> Status:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ocisource.domain.access import Access, Repository
 from ocisource.domain.content import Artifact, Revision
-from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, TrustError
+from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, StoreError, TrustError
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
@@ -95,10 +95,18 @@ class _Walk:
             return
         async with steps.storage().until(self._deadline):
             path = store.path(*place, digest)
-            collected = await store.retain(*place, digest)
+            collected = await self._retained(digest)
             damage = await store.damage(*place, digest, artifact.digest, artifact.size)
         kept = replace(artifact, path=path, url=self._url(path)) if damage is None else None
         self.report = replace(self.report, kept=kept, damage=damage, collected=collected)
+
+    async def _retained(self, digest: str) -> int:
+        """How many old tarballs retention deleted. That it failed is no reason to go without the new one (C3)."""
+        try:
+            return await self._rooms.store.retain(self._source.namespace, self._source.name, digest)
+        except StoreError as error:
+            self._journal("retention", str(error))
+            return 0
 
     async def gain_access(self) -> Access:
         """Where the repository is, and as whom it may be read (flux-compat C4 to C9, in the original's order)."""

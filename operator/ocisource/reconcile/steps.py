@@ -18,6 +18,7 @@ from ocisource.domain.errors import (
     InvalidRange,
     InvalidReference,
     LayerError,
+    ManifestError,
     RoomError,
     StoreError,
 )
@@ -68,6 +69,8 @@ class Step:
             raise self.failed(f"no answer within spec.timeout ({waited})") from error
         except (InvalidRange, InvalidPattern, InvalidReference) as error:
             raise self.failed(error, stalls=True) from error
+        except ManifestError as error:
+            raise Failure(c.FETCH_FAILED, LAYER_FAILED, str(error)) from error
         except LayerError as error:
             message = f"failed to extract layer contents from artifact: {error}"
             raise Failure(c.FETCH_FAILED, LAYER_FAILED, message) from error

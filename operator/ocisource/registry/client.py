@@ -10,7 +10,7 @@ from time import monotonic
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
-from ocisource.domain.errors import RegistryError
+from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import Evidence
 from ocisource.flight import Flight
 from ocisource.ports import Spool
@@ -187,4 +187,4 @@ def _parsed(content: bytes, content_type: str) -> Document:
     try:
         return parse_document(content, content_type)
     except RegistryError as error:
-        raise RegistryError(f"failed to parse artifact manifest: {error}") from error
+        raise ManifestError(f"failed to parse artifact manifest: {error}") from error
