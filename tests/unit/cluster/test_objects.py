@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocisource.cluster.api import TokenBucket
 from ocisource.cluster.errors import ApiError
 from ocisource.cluster.objects import Objects, merge_patch
 from ocisource.cluster.secrets import ClusterSecrets
@@ -73,6 +74,25 @@ async def test_a_status_is_written_with_the_version_that_was_read(api: KubeAPI, 
     (request,) = server.requests
     assert request.body == {"metadata": {"resourceVersion": "7"}, "status": {"a": None, "b": 2}}
     assert request.query == {"fieldManager": "source-controller"}
+
+
+async def test_objects_statuses_and_secrets_do_not_wait_for_each_other(api: KubeAPI, server: FakeServer) -> None:
+    """G8: each of them has the whole pace, as in the original each kind of object has."""
+
+    async def forever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    paced = api.paced_by(TokenBucket(1, 1, sleep=forever))
+    objects, secrets = Objects(paced), ClusterSecrets(paced)
+    server.answer("GET", APP, Answer())
+    server.answer("PATCH", f"{APP}/status", Answer())
+    server.answer("GET", SECRET, Answer())
+    await objects.get("ns", "app")
+    late = asyncio.create_task(objects.get("ns", "app"))
+    await objects.patch_status(obj(), {"b": 2})
+    await secrets.secret("ns", "keys")
+    assert [request.path for request in server.requests] == [APP, f"{APP}/status", SECRET]
+    late.cancel()
 
 
 async def test_a_status_that_did_not_change_is_not_written(api: KubeAPI, server: FakeServer) -> None:
