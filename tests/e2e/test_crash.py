@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -244,3 +249,33 @@ def test_stopped_during_passes_that_never_end_it_gives_them_up(
     assert operator.stop(within=20) >= 5
     assert tarballs(operator.storage) == {}
     assert strays(operator.storage) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_while_the_api_server_does_not_answer(tmp_path: Path, number: signal.Signals) -> None:
+    """Signals count from the beginning. To the first process of a container one without a handler is lost."""
+    flags = [f"--{server}-addr=127.0.0.1:0" for server in ("storage", "health", "metrics")]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        config = tmp_path / "kubeconfig"
+        config.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{listener.getsockname()[1]}")))
+        command = [sys.executable, "-m", "ocisource", "run", f"--storage-path={tmp_path}", f"--kubeconfig={config}"]
+        with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as process:
+            try:
+                connection, _ = listener.accept()
+                with connection:
+                    process.send_signal(number)
+                    _, log = process.communicate(timeout=5)
+            finally:
+                process.kill()
+    assert process.returncode == 0
+    assert [json.loads(line)["msg"] for line in log.splitlines()] == ["stopped by a signal before the watch was up"]
+
+
+def kubeconfig(server: str) -> dict[str, Any]:
+    return {
+        "clusters": [{"name": "silent", "cluster": {"server": server}}],
+        "users": [{"name": "me", "user": {"token": "token"}}],
+        "contexts": [{"name": "silent", "context": {"cluster": "silent", "user": "me"}}],
+        "current-context": "silent",
+    }

@@ -49,6 +49,7 @@ LANE_WIDTH = 16
 GRACE = 10.0
 """Seconds that passes under way get when the operator stops; a pod gets 30 in all."""
 
+ENDS = (signal.SIGINT, signal.SIGTERM)
 SWEEP_EVERY = 3600.0
 HEARTBEAT, STANDSTILL = 5.0, 60.0
 EVENTS_PER_SECOND, EVENTS_AT_ONCE = 20.0, 100
@@ -68,6 +69,8 @@ def main(arguments: list[str]) -> int:
     configure_logging(settings.log_level, settings.log_encoding)
     try:
         asyncio.run(_operate(settings, config))
+    except asyncio.CancelledError:
+        logger.info("stopped by a signal before the watch was up")
     except RoomError as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence for the user; the traceback would say no more
         return NOT_READY
@@ -75,6 +78,7 @@ def main(arguments: list[str]) -> int:
 
 
 async def _operate(settings: Settings, config: ClusterConfig) -> None:
+    _heed_signals()
     metrics, stop, ready = Metrics(), asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(_servers(settings, metrics, ready))
@@ -112,6 +116,15 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         await _work(Controller(desk), desk, watching, _Signals(stop, ready))
 
 
+def _heed_signals() -> None:
+    """Until kopf and then `_keep_house` take over, a signal cancels what is starting. The first process of a container
+    would not even hear it otherwise, and an API server that does not answer would hold it up."""
+    loop, starting = asyncio.get_running_loop(), asyncio.current_task()
+    assert starting is not None  # noqa: S101  # asyncio.run made it
+    for number in ENDS:
+        loop.add_signal_handler(number, starting.cancel)
+
+
 @dataclass(frozen=True)
 class _Signals:
     """`ready` is set once the watch is up, `stop` ends it."""
@@ -138,7 +151,7 @@ async def _keep_house(controller: Controller, desk: Desk, signals: _Signals) -> 
     during a gap of the watch is never told, so the files are held against a fresh list."""
     await signals.ready.wait()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDS:
         loop.add_signal_handler(number, lambda: asyncio.ensure_future(_stop(desk, signals.stop)))
     while True:
         try:
