@@ -91,7 +91,8 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         address = await servers.add(
             "--storage-addr", str(settings.storage_addr), server.artifacts(settings.storage_path)
         )
-        logger.info("artifacts are served on %s and advertised as %s", address, settings.storage_adv_addr)
+        advertised = _advertised(settings, address)
+        logger.info("artifacts are served on %s and advertised as %s", address, advertised)
         registry = OCIRegistry(replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size))
         stack.push_async_callback(registry.close)
         recorder = _recorder(settings, api)
@@ -99,7 +100,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         stack.push_async_callback(recorder.stop, GRACE)
         queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent)
         _gauges(metrics, queue)
-        rooms = Rooms(registry, trust, store, ClusterSecrets(api), _advertised(settings, address), now)
+        rooms = Rooms(registry, trust, store, ClusterSecrets(api), advertised, now)
         desk = Desk(
             corridor=Corridor(rooms),
             objects=objects,
