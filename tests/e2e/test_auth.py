@@ -36,7 +36,7 @@ def pull_secret(namespace: str, host: str, user: str, password: str, name: str =
 def repository(private_distribution: DistributionServer, namespace: str) -> Repository:
     """A private repository of the test's own, with version 1.0.0."""
     repository = Repository(private_distribution.address, f"private/{namespace}", ALICE)
-    repository.push("1.0.0", FILES)
+    repository.publish("1.0.0", FILES)
     return repository
 
 
@@ -51,7 +51,7 @@ def test_a_private_artifact_is_pulled_and_verified_with_the_login_of_the_secret(
 ) -> None:
     """Tags, manifests, blobs and signatures alike: all of them are private."""
     cluster, key = control_plane.cluster, cosign.key_pair("private")
-    image = repository.push("1.1.0", FILES)
+    image = repository.publish("1.1.0", FILES)
     cosign.sign(image.reference, key, bundle=True, account=ALICE)
     cluster.create(secret(namespace, "keys", {"cosign.pub": key.public.read_bytes()}))
     cluster.create(pull_secret(namespace, repository.address, BOB.user, BOB.password))

@@ -68,7 +68,7 @@ def test_registries_that_never_answer_hold_up_nobody_else(
     def declare(number: int) -> dict[str, Any]:
         """An object with an image of its own, signed in one format or the other."""
         repository = Repository(registry.address, f"load/{namespace}/app-{number}")
-        image = repository.push("1.0.0", {"app.yaml": f"number: {number}\n".encode()})
+        image = repository.publish("1.0.0", {"app.yaml": f"number: {number}\n".encode()})
         repository.sign(image, signer, bundle=number % 2 == 0)
         app = oci_repository(
             namespace, f"app-{number}", repository.url, ref={"semver": "*"}, verify=verified_by("keys")

@@ -64,7 +64,7 @@ def test_signed_versions_roll_out_and_unsigned_ones_do_not(
     """I6. The applier looks at nothing but the artifact in the status: what we do not store cannot be applied."""
     cluster, key = control_plane.cluster, cosign.key_pair("pairing")
     repository = Repository(registry.address, f"pairing/{namespace}")
-    first = repository.push("1.0.0", deployed(namespace, "1.0.0"))
+    first = repository.publish("1.0.0", deployed(namespace, "1.0.0"))
     cosign.sign(first.reference, key, bundle=True)
     cluster.create(secret(namespace, "keys", {"cosign.pub": key.public.read_bytes()}))
     app = oci_repository(
@@ -85,11 +85,11 @@ def test_signed_versions_roll_out_and_unsigned_ones_do_not(
     await_true(lambda: version() == "1.0.0", ROLLOUT, "the first version")
     cluster.wait(applied, lambda obj: obj["status"].get("lastAppliedRevision") == first.revision)
 
-    second = repository.push("1.1.0", deployed(namespace, "1.1.0"))
+    second = repository.publish("1.1.0", deployed(namespace, "1.1.0"))
     cosign.sign(second.reference, key, bundle=False)
     await_true(lambda: version() == "1.1.0", ROLLOUT, "the second version")
 
-    unsigned = repository.push("1.2.0", deployed(namespace, "1.2.0"))
+    unsigned = repository.publish("1.2.0", deployed(namespace, "1.2.0"))
     refused = cluster.wait(app, lambda obj: unsigned.digest in condition(obj, "SourceVerified").get("message", ""))
     assert outcomes(refused)["SourceVerified"] == ("False", "VerificationError")
     assert refused["status"]["artifact"]["revision"] == second.revision

@@ -50,7 +50,7 @@ def fleet(control_plane: ControlPlane, namespace: str, registry: EmbeddedRegistr
     declared = []
     for number in range(COUNT):
         repository = Repository(registry.address, f"app-{number}")
-        image = repository.push("1.0.0", {"app.yaml": os.urandom(200).hex().encode()})
+        image = repository.publish("1.0.0", {"app.yaml": os.urandom(200).hex().encode()})
         repository.sign(image, signer, bundle=number % 2 == 0)
         ref = {"semver": "*"} if number % 3 == 0 else {"tag": "1.0.0"}
         app = oci_repository(namespace, f"app-{number}", repository.url, ref=ref, verify=verified_by("keys"))

@@ -55,7 +55,7 @@ def bundle(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def image(repository: Repository) -> Image:
     """An image whose layer has bytes that are nowhere else."""
-    return repository.push("1.0.0", {"secret.yaml": os.urandom(2048).hex().encode()})
+    return repository.publish("1.0.0", {"secret.yaml": os.urandom(2048).hex().encode()})
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def test_a_signature_of_another_digest_is_refused(
     declare: Any, cosign: Cosign, key: KeyPair, repository: Repository, image: Image, bundle: bool
 ) -> None:
     """The signature is real and by the trusted key, and it lies where one of this image would lie (rule 1)."""
-    signed = repository.push("0.9.0", {"app.yaml": b"kind: Other\n"})
+    signed = repository.publish("0.9.0", {"app.yaml": b"kind: Other\n"})
     cosign.sign(signed.reference, key, bundle=bundle)
     (attach_foreign_bundle if bundle else copy_legacy_signature)(repository, signed, image)
     message = declare({"cosign.pub": key.public.read_bytes()}).refused(image)

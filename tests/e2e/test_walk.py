@@ -68,8 +68,8 @@ def test_a_signed_version_is_served_and_an_unsigned_one_is_not(
 ) -> None:
     server: RegistryServer | DistributionServer = request.getfixturevalue(kind)
     cluster, repository = control_plane.cluster, Repository(server.address, "walk/app")
-    first = repository.push("1.0.0", app("1.0.0"))
-    second = repository.push("1.1.0", app("1.1.0"), {"org.opencontainers.image.revision": "main@sha1:abc"})
+    first = repository.publish("1.0.0", app("1.0.0"))
+    second = repository.publish("1.1.0", app("1.1.0"), {"org.opencontainers.image.revision": "main@sha1:abc"})
     cosign.sign(first.reference, key, bundle=False)
     cosign.sign(second.reference, key, bundle=True)
     cluster.create(secret(namespace, "cosign-public-keys", {"cosign.pub": key.public.read_bytes()}))
@@ -97,7 +97,7 @@ def test_a_signed_version_is_served_and_an_unsigned_one_is_not(
     assert without_status(ready) == without_status(created) | {"finalizers": [FINALIZER]}
     assert 1 <= len(states(control_plane, created, ready)) <= 3
 
-    unsigned = repository.push("1.2.0", app("1.2.0"))
+    unsigned = repository.publish("1.2.0", app("1.2.0"))
     request_a_pass(control_plane, source, "unsigned")
     refused = cluster.wait(source, handled("unsigned"))
     assert outcomes(refused) == {
@@ -158,7 +158,7 @@ def told(control_plane: ControlPlane, obj: dict[str, Any], reason: str) -> dict[
 def repository(registry: RegistryServer, namespace: str) -> Repository:
     """A repository of the test's own, with version 1.0.0 of the app."""
     repository = Repository(registry.address, f"walk/{namespace}")
-    repository.push("1.0.0", app("1.0.0"))
+    repository.publish("1.0.0", app("1.0.0"))
     return repository
 
 
@@ -175,7 +175,7 @@ def test_a_suspended_object_is_left_alone_until_it_is_resumed(
 ) -> None:
     """B4"""
     cluster = control_plane.cluster
-    newer = repository.push("1.1.0", app("1.1.0"))
+    newer = repository.publish("1.1.0", app("1.1.0"))
     suspended = cluster.patch(ready, {"spec": {"suspend": True}})
     request_a_pass(control_plane, ready, "while suspended")
     seen = cluster.wait(ready, handled("while suspended"))
@@ -191,7 +191,7 @@ def test_a_request_is_handled_at_once_and_said_to_be(
     control_plane: ControlPlane, repository: Repository, ready: dict[str, Any]
 ) -> None:
     """B1, B14, I3: `flux reconcile` waits for the annotation's value in the status."""
-    newer = repository.push("1.1.0", app("1.1.0"))
+    newer = repository.publish("1.1.0", app("1.1.0"))
     request_a_pass(control_plane, ready, "2024-01-01T00:00:00.000000001Z")
     seen = control_plane.cluster.wait(ready, handled("2024-01-01T00:00:00.000000001Z"), timeout=5)
     assert holds(seen, newer.revision)
@@ -215,7 +215,7 @@ def test_the_interval_brings_a_new_version_without_anybody_asking(
 ) -> None:
     """B12"""
     control_plane.cluster.patch(ready, {"spec": {"interval": "500ms"}})
-    newer = repository.push("1.1.0", app("1.1.0"))
+    newer = repository.publish("1.1.0", app("1.1.0"))
     control_plane.cluster.wait(ready, lambda obj: holds(obj, newer.revision), timeout=5)
 
 

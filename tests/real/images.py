@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import http.client
 import io
 import json
-import re
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from devkit.signer import MANIFEST, Signer, legacy_image, referrer, referrers_index, sha256
+import devkit.repository
+from devkit.signer import Signer, legacy_image, referrer, referrers_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from devkit.services import Account
-
-CONFIG = "application/vnd.cncf.flux.config.v1+json"
-LAYER = "application/vnd.cncf.flux.content.v1.tar+gzip"
 
 
 @dataclass(frozen=True)
@@ -38,38 +31,18 @@ class Image:
         return f"{self.tag}@{self.digest}"
 
 
-class Repository:
-    """One repository of the registry at `address`."""
-
-    def __init__(self, address: str, name: str, account: Account | None = None) -> None:
-        self.address = address
-        self.name = name
-        self._headers: dict[str, str] = {}
-        if account is not None:
-            login = base64.b64encode(f"{account.user}:{account.password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {login}"
+class Repository(devkit.repository.Repository):
+    """One repository of a registry, with what tests ask of it."""
 
     @property
     def url(self) -> str:
-        return f"oci://{self.address}/{self.name}"
+        return f"oci://{self}"
 
-    def push(self, tag: str, files: Mapping[str, bytes], annotations: Mapping[str, str] | None = None) -> Image:
+    def publish(self, tag: str, files: Mapping[str, bytes], annotations: Mapping[str, str] | None = None) -> Image:
         """Pushes the files as the first layer of a new image."""
         layer = tarball(files)
-        self.put_blob(b"{}")
-        self.put_blob(layer)
-        document: dict[str, Any] = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": {"mediaType": CONFIG, "digest": sha256(b"{}"), "size": 2},
-            "layers": [{"mediaType": LAYER, "digest": sha256(layer), "size": len(layer)}],
-        }
-        if annotations:
-            document["annotations"] = dict(annotations)
-        content = json.dumps(document).encode()
-        self.put_manifest(tag, MANIFEST, content)
-        digest = sha256(content)
-        return Image(f"{self.address}/{self.name}@{digest}", tag, digest, content, layer)
+        pushed = self.push(tag, layer, annotations)
+        return Image(str(pushed), tag, pushed.digest, self.get(f"manifests/{pushed.digest}").body, layer)
 
     def sign(self, image: Image, signer: Signer, *, bundle: bool) -> None:
         """Signs without cosign: for tests of other things than signatures."""
@@ -83,45 +56,21 @@ class Repository:
 
     def lists_referrers(self, digest: str) -> bool:
         """Whether the registry has the referrers API."""
-        return self._ask("GET", f"referrers/{digest}")[0] == 200
+        return self.get(f"referrers/{digest}").status == 200
 
     def manifest(self, reference: str) -> dict[str, Any]:
         """The manifest or index at a tag or digest."""
-        status, _, body = self._ask("GET", f"manifests/{reference}")
-        assert status == 200, (reference, status, body)
-        found: dict[str, Any] = json.loads(body)
+        reply = self.get(f"manifests/{reference}")
+        assert reply.status == 200, (reference, reply)
+        found: dict[str, Any] = json.loads(reply.body)
         return found
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
         """Descriptors of the referrers, from the API or the tag that stands in for it."""
-        status, _, body = self._ask("GET", f"referrers/{digest}")
-        found = json.loads(body) if status == 200 else self.manifest(digest.replace(":", "-"))
+        reply = self.get(f"referrers/{digest}")
+        found = json.loads(reply.body) if reply.status == 200 else self.manifest(digest.replace(":", "-"))
         manifests: list[dict[str, Any]] = found["manifests"]
         return manifests
-
-    def put_blob(self, content: bytes) -> None:
-        _, headers, _ = self._ask("POST", "blobs/uploads/", b"")
-        upload = re.sub(r"^https?://[^/]*", "", headers["Location"])
-        query = ("&" if "?" in upload else "?") + f"digest={sha256(content)}"
-        status, _, body = self._ask("PUT", upload + query, content)
-        assert status == 201, (status, body)
-
-    def put_manifest(self, reference: str, media_type: str, content: bytes) -> None:
-        status, _, body = self._ask("PUT", f"manifests/{reference}", content, media_type)
-        assert status == 201, (status, body)
-
-    def _ask(
-        self, method: str, path: str, body: bytes | None = None, media_type: str = "application/octet-stream"
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        where = path if path.startswith("/") else f"/v2/{self.name}/{path}"
-        accept = f"{MANIFEST}, application/vnd.oci.image.index.v1+json"
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        try:
-            connection.request(method, where, body, {"Content-Type": media_type, "Accept": accept, **self._headers})
-            response = connection.getresponse()
-            return response.status, dict(response.getheaders()), response.read()
-        finally:
-            connection.close()
 
 
 def tarball(files: Mapping[str, bytes]) -> bytes:

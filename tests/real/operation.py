@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 import time
 import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from devkit import startup
 from devkit.keeper import Keeper
+from devkit.operatorprocess import OperatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from devkit.cluster import Cluster
     from devkit.controlplane import ControlPlane
 
-NAME = "operator"
 PROMPT = 5.0
 """Seconds in which an operator without passes under way has to end."""
 
@@ -37,73 +35,48 @@ class Operator:
         self.storage = storage
         self._plane = plane
         self._flags = flags
-        self._ports: list[int] = []
         self._earlier = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._kubeconfig = self._plane.service_account_kubeconfig("flux-system", "source-controller")
-        self._keeper = self._stack.enter_context(Keeper())
-        self.storage.mkdir(exist_ok=True)
+        keeper = self._stack.enter_context(Keeper())
+        self._process = OperatorProcess(keeper, self._plane, self.storage, *self._flags)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._ports:
+        if self._process.ports:
             print(self.log()[-20_000:])  # pytest shows it beside a failure
         self._stack.close()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._ports[0]}"
+        return f"127.0.0.1:{self._process.ports[0]}"
 
     def start(self) -> None:
         """Returns when it watches. Raises StartError with the end of its log."""
-        if self._ports:
+        if self._process.ports:
             self._earlier = self.log()
-        again = list(self._ports)
-
-        def command(ports: list[int]) -> list[str]:
-            self._ports = again or ports
-            storage, health, metrics = self._ports
-            return [
-                *(sys.executable, "-m", "ocisource", "run"),
-                f"--storage-path={self.storage}",
-                f"--storage-addr=127.0.0.1:{storage}",
-                f"--health-addr=127.0.0.1:{health}",
-                f"--metrics-addr=127.0.0.1:{metrics}",
-                *self._flags,
-            ]
-
-        environment = {"KUBECONFIG": str(self._kubeconfig), "NO_PROXY": "127.0.0.1"}
-        startup.start(
-            self._keeper,
-            NAME,
-            command,
-            ports=3,
-            ready=lambda _: _answers_200(f"http://127.0.0.1:{self._ports[1]}/readyz"),
-            timeout=30,
-            environment=environment,
-        )
+        self._process.start()
 
     def stop(self, within: float = PROMPT) -> float:
         """SIGTERM, as a pod gets it; seconds until the process was gone. It has to end well, within the time, without a
         word that is no log line, and without asyncio's complaints about what was left open or went unheard."""
         began = time.monotonic()
-        self._keeper.kill(NAME, signal.SIGTERM)
-        await_true(lambda: self._keeper.exit_code(NAME) is not None, within, "the end of the operator")
+        self._process.kill(signal.SIGTERM)
+        await_true(lambda: self._process.exit_code is not None, within, "the end of the operator")
         elapsed = time.monotonic() - began
-        assert self._keeper.exit_code(NAME) == 0
+        assert self._process.exit_code == 0
         assert [line for line in self.lines() if "stacktrace" in line or line["logger"] == "asyncio"] == []
         return elapsed
 
     def kill(self) -> None:
         """SIGKILL: no chance to say or do anything more."""
-        self._keeper.kill(NAME, signal.SIGKILL)
-        await_true(lambda: self._keeper.exit_code(NAME) is not None, PROMPT, "the end of the operator")
+        self._process.kill(signal.SIGKILL)
+        await_true(lambda: self._process.exit_code is not None, PROMPT, "the end of the operator")
 
     def log(self) -> str:
         """All that it wrote, also before it was started again."""
-        return self._earlier + self._keeper.log(NAME).read_text(errors="replace")
+        return self._earlier + self._process.log.read_text(errors="replace")
 
     def lines(self) -> list[dict[str, Any]]:
         """The log, line by line; each is a JSON object."""
@@ -116,7 +89,7 @@ class Operator:
             rf'namespace="{namespace}"\}} (\d+)$',
             re.MULTILINE,
         )
-        page = fetch(f"http://127.0.0.1:{self._ports[2]}/metrics").decode()
+        page = fetch(f"http://127.0.0.1:{self._process.ports[1]}/metrics").decode()
         return {name: int(number) for name, number in count.findall(page)}
 
 
@@ -141,11 +114,3 @@ def clear(cluster: Cluster) -> None:
         obj = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": each["metadata"]}
         cluster.patch(obj, {"metadata": {"finalizers": None}})
         cluster.delete(obj)
-
-
-def _answers_200(url: str) -> bool:
-    try:
-        fetch(url)
-    except OSError:
-        return False
-    return True

@@ -182,7 +182,7 @@ def walk(*, once: bool) -> None:
         note = "" if builds else ", in this process: the usual one is built with Go, which is not here"
         tell(columns([("API server", plane.url), ("registry", f"http://{address}{note}")]))
         tell("Below, digests are cut to 8 digits but for the artifact's.")
-        operator = OperatorProcess(keeper, plane)
+        operator = OperatorProcess(keeper, plane, keeper.folder / "storage", "--log-encoding=console")
         with _its_log(operator):
             steps = ClusterWalk(plane, furnish(keeper.folder, address), operator)
             steps.walk()

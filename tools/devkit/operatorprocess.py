@@ -17,49 +17,64 @@ _NAME = "operator"
 
 
 class OperatorProcess:
-    """`ocisource run` as the ServiceAccount flux-system/source-controller, which must exist in `plane`; `keeper` ends
-    it. Its log and storage lie in the keeper's folder."""
+    """`ocisource run` as the ServiceAccount flux-system/source-controller, which must exist in `plane`. `keeper` ends
+    it and holds its log; `storage` is made if need be; `flags` come on top.
 
-    def __init__(self, keeper: Keeper, plane: ControlPlane) -> None:
+    Started again, it keeps its storage and its `ports` (artifacts, metrics, health).
+    """
+
+    def __init__(self, keeper: Keeper, plane: ControlPlane, storage: Path, *flags: str) -> None:
         self._keeper = keeper
         self._plane = plane
+        self._storage = storage
+        self._flags = flags
+        self.ports: list[int] = []
 
     @property
     def log(self) -> Path:
         return self._keeper.log(_NAME)
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._keeper.exit_code(_NAME)
+
     def start(self) -> None:
         """Returns once it watches and serves. Raises StartError with the end of its log."""
-        storage = self._keeper.folder / "storage"
-        storage.mkdir(exist_ok=True)
+        self._storage.mkdir(exist_ok=True)
+        again = list(self.ports)
 
         def command(ports: list[int]) -> list[str]:
-            artifacts, metrics, health = ports
+            self.ports = again or ports
+            artifacts, metrics, health = self.ports
             return [
                 *(sys.executable, "-m", "ocisource", "run"),
-                f"--storage-path={storage}",
+                f"--storage-path={self._storage}",
                 f"--storage-addr=127.0.0.1:{artifacts}",
                 f"--metrics-addr=127.0.0.1:{metrics}",
                 f"--health-addr=127.0.0.1:{health}",
-                "--log-encoding=console",
+                *self._flags,
             ]
 
         account = self._plane.service_account_kubeconfig("flux-system", "source-controller")
-        self.ports = start(
+        start(
             self._keeper,
             _NAME,
             command,
             ports=3,
-            ready=lambda ports: answers(f"http://127.0.0.1:{ports[0]}/") and _is_ready(ports[2]),
+            ready=lambda _: answers(f"http://127.0.0.1:{self.ports[0]}/") and _is_ready(self.ports[2]),
             timeout=30,
             environment={"KUBECONFIG": str(account), "RUNTIME_NAMESPACE": "flux-system", "PYTHONUNBUFFERED": "1"},
         )
 
+    def kill(self, number: int) -> None:
+        """Sends the signal."""
+        self._keeper.kill(_NAME, number)
+
     def require(self) -> None:
         """Raises StartError if it has ended."""
-        code = self._keeper.exit_code(_NAME)
-        if code is not None:
-            raise StartError(f"the operator ended with exit code {code}")
+        if self.exit_code is not None:
+            raise StartError(f"the operator ended with exit code {self.exit_code}")
 
     def tail(self, lines: int = 15) -> str:
         """The end of its log; "" if it never wrote one."""
