@@ -100,16 +100,18 @@ class Controller:
         return result
 
     async def _pass(self, key: Key, obj: dict[str, Any]) -> Result:
-        try:
-            source = parse_source(obj)
-        except InvalidSource as error:
-            return await self._refused(key, obj, error)
+        source, fault = _read(obj)
         if source.deleting:
             return await self._delete(key)
         if not source.finalized:
             obj = self._remember(key, await self._desk.objects.add_finalizer(obj))
         if source.suspended:
-            return await self._suspend(key, obj, source)
+            logger.info("reconciliation is suspended for this object", extra=about(*key))
+            await self._write(key, obj, lambda found: s.suspended(source, found, self._desk.clock()))
+            return Result()
+        if fault is not None:
+            found = s.parse_status(obj)
+            return await self._conclude(key, obj, source, s.Report(found.artifact, latest_url=found.url, failure=fault))
         return await self._reconcile(key, obj, source)
 
     async def _reconcile(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
@@ -139,27 +141,6 @@ class Controller:
         if source.interval == 0:  # admitted, and means never (flux-compat B12)
             return Result()
         return Result(after=durations.jittered(source.interval, self._desk.jitter_percent, self._desk.uniform()))
-
-    async def _refused(self, key: Key, obj: dict[str, Any], error: InvalidSource) -> Result:
-        """An object that the schema lets pass and that still cannot be worked on, such as one without spec (A4). It
-        stalls like a bad URL, and a mended spec brings it back."""
-        spec = obj.get("spec") or {}
-        bare = {"url": "oci://", "interval": "0s", "suspend": spec.get("suspend") is True}
-        source = parse_source({**obj, "spec": bare})
-        if source.deleting:
-            return await self._delete(key)
-        if source.suspended:
-            return await self._suspend(key, obj, source)
-        message = f"URL validation failed for '{spec.get('url', '')}': {error}"
-        failure = Failure("FetchFailed", "URLInvalid", message, stalls=True)
-        found = s.parse_status(obj)
-        report = s.Report(kept=found.artifact, latest_url=found.url, failure=failure)
-        return await self._conclude(key, obj, source, report)
-
-    async def _suspend(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
-        logger.info("reconciliation is suspended for this object", extra=about(*key))
-        await self._write(key, obj, lambda found: s.suspended(source, found, self._desk.clock()))
-        return Result()
 
     async def _delete(self, key: Key) -> Result:
         """Flux-compat B20. Reads live before it destroys: what the watch told may be long ago."""
@@ -253,6 +234,18 @@ class _Asks:
         if before is None:
             return True
         return self != (before if self.request else replace(before, request=""))
+
+
+def _read(obj: Mapping[str, Any]) -> tuple[Source, Failure | None]:
+    """The object, and what is wrong with it if the schema let pass what cannot be worked on, such as an object without
+    spec (A4): it stalls like a bad URL, and a mended spec brings it back. What can be read of it still counts."""
+    try:
+        return parse_source(obj), None
+    except InvalidSource as error:
+        spec = obj.get("spec") or {}
+        bare = {"url": "oci://", "interval": "0s", "suspend": spec.get("suspend") is True}
+        message = f"URL validation failed for '{spec.get('url', '')}': {error}"
+        return parse_source({**obj, "spec": bare}), Failure("FetchFailed", "URLInvalid", message, stalls=True)
 
 
 def _age(obj: Mapping[str, Any]) -> int:

@@ -188,6 +188,7 @@ async def test_an_object_without_spec_stalls_with_a_word_on_what_is_missing(worl
     assert not result.failed
     assert world.conditions()["Stalled"] == ("True", "URLInvalid")
     assert "spec: is required" in world.message()
+    assert world.cluster.get("team", "app")["metadata"]["finalizers"] == ["finalizers.fluxcd.io"]
 
 
 async def test_a_registry_that_never_answers_fails_within_the_timeout_and_shows_progress(

@@ -52,7 +52,6 @@ GRACE = 10.0
 ENDS = (signal.SIGINT, signal.SIGTERM)
 SWEEP_EVERY = 3600.0
 HEARTBEAT, STANDSTILL = 5.0, 60.0
-EVENTS_PER_SECOND, EVENTS_AT_ONCE = 20.0, 100
 
 
 def main(arguments: list[str]) -> int:
@@ -211,7 +210,7 @@ def _store(settings: Settings) -> FileStore:
 
 def _recorder(settings: Settings, api: KubeAPI) -> EventRecorder:
     webhook = Webhook(settings.events_addr, COMPONENT) if settings.events_addr else None
-    return EventRecorder(api.paced_by(TokenBucket(EVENTS_PER_SECOND, EVENTS_AT_ONCE)), webhook)
+    return EventRecorder(api.paced_by(TokenBucket(settings.kube_api_qps, settings.kube_api_burst)), webhook)
 
 
 def _backoff(settings: Settings) -> Callable[[int], float]:

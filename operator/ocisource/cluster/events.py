@@ -25,8 +25,11 @@ COMPONENT = "source-controller"
 LONGEST_MESSAGE = 1024
 """Bytes of `message`, the bound that API servers set."""
 
-WAITING = 2000
-"""Events that may wait to be posted."""
+LANES = 8
+"""Events that are posted at a time, each about another object: who reads them asks why, and asks now."""
+
+WAITING = 500
+"""Events that may wait to be posted in each lane."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class EventRecorder:
         self._webhook = webhook
         self._clock = clock
         self._correlator = Correlator()
-        self._outbox: Outbox[_Occurrence] = Outbox("events", self._post, WAITING)
+        self._outbox: Outbox[_Occurrence] = Outbox("events", self._post, WAITING, LANES)
 
     def start(self) -> None:
         """Begins to post. Call it inside the loop, before kopf runs: kopf cancels what was started after it."""
@@ -63,7 +66,7 @@ class EventRecorder:
     def record(self, obj: Mapping[str, Any], event: Event) -> None:
         """Tells `event` about the OCIRepository `obj`."""
         about, now = reference(obj), self._clock()
-        self._outbox.put(_Occurrence(about, event, now))
+        self._outbox.put(_Occurrence(about, event, now), about.get("uid", ""))
         if self._webhook is not None:
             self._webhook.put(about, event, _timestamp(now))
 

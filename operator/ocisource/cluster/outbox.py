@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,46 +15,52 @@ T = TypeVar("T")
 
 
 class Outbox(Generic[T]):
-    """Sends what it is given, in order, one at a time. When `size` things wait, the newest is dropped and counted.
-    `what` names the things in the log."""
+    """Sends what it is given, several things at a time in `lanes`: things with the same key go one after the other, in
+    order. When `size` things wait in a lane, the newest is dropped and counted. `what` names the things in the log."""
 
-    def __init__(self, what: str, send: Callable[[T], Awaitable[None]], size: int) -> None:
+    def __init__(self, what: str, send: Callable[[T], Awaitable[None]], size: int, lanes: int = 1) -> None:
         self._what = what
         self._send = send
-        self._waiting: asyncio.Queue[T] = asyncio.Queue(size)
-        self._task: asyncio.Task[None] | None = None
+        self._lanes: list[asyncio.Queue[T]] = [asyncio.Queue(size) for _ in range(lanes)]
+        self._tasks: list[asyncio.Task[None]] = []
         self.dropped = 0
 
-    def put(self, thing: T) -> None:
+    def put(self, thing: T, key: str = "") -> None:
+        lane = self._lanes[hash(key) % len(self._lanes)]
         try:
-            self._waiting.put_nowait(thing)
+            lane.put_nowait(thing)
         except asyncio.QueueFull:
             self.dropped += 1
             if self.dropped.bit_count() == 1:  # 1, 2, 4, 8…: a flood of drops is no flood of log lines
                 logger.warning("%s cannot be sent as fast as they come; %d dropped", self._what, self.dropped)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"outbox of {self._what}")
+        self._tasks = [
+            asyncio.create_task(self._run(lane), name=f"outbox of {self._what}, lane {number}")
+            for number, lane in enumerate(self._lanes)
+        ]
 
     async def stop(self, within: float) -> None:
         """Sends what waits for at most `within` seconds, then gives up on the rest."""
-        if self._task is None:
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
             return
-        drained = asyncio.ensure_future(self._waiting.join())
+        drained = asyncio.gather(*(lane.join() for lane in self._lanes))
+        ends: set[asyncio.Future[Any]] = {drained, *tasks}
         try:
-            await asyncio.wait({drained, self._task}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         finally:
             drained.cancel()
-            self._task.cancel()
-            await asyncio.gather(drained, self._task, return_exceptions=True)
-            self._task = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(drained, *tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, lane: asyncio.Queue[T]) -> None:
         while True:
-            thing = await self._waiting.get()
+            thing = await lane.get()
             try:
                 await self._send(thing)
             except Exception as error:  # noqa: BLE001 - what is told in the background must not end the telling
                 logger.error("%s: one could not be sent: %s", self._what, error)  # noqa: TRY400 - the text is enough
             finally:
-                self._waiting.task_done()
+                lane.task_done()

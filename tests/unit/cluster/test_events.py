@@ -195,6 +195,28 @@ async def test_a_full_outbox_drops_the_newest_and_says_so(caplog: pytest.LogCapt
     assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 2, 4]
 
 
+async def test_things_with_one_key_keep_their_order_and_wait_for_no_others() -> None:
+    sent: list[int] = []
+    gate = asyncio.Event()
+
+    async def send(number: int) -> None:
+        if number == 0:
+            await gate.wait()
+        sent.append(number)
+
+    outbox: Outbox[int] = Outbox("things", send, 10, lanes=8)
+    slow, quick = next((str(a), str(b)) for a in range(9) for b in range(9) if hash(str(a)) % 8 != hash(str(b)) % 8)
+    outbox.start()
+    for number, key in enumerate((slow, slow, quick, quick)):
+        outbox.put(number, key)
+    while len(sent) < 2:
+        await asyncio.sleep(0)
+    assert sent == [2, 3]
+    gate.set()
+    await outbox.stop(5)
+    assert sent == [2, 3, 0, 1]
+
+
 async def test_an_outbox_that_cannot_send_stops_in_time() -> None:
     async def send(_: int) -> None:
         await asyncio.Event().wait()
