@@ -248,8 +248,7 @@ def _refuse_unsupported(verify: Verify) -> None:
 
 def _dropped_links(tarball: Tarball) -> str:
     """What was left out, and which ones (flux-compat J8)."""
-    names = ", ".join(tarball.file.dropped_links)
-    more = tarball.file.dropped - len(tarball.file.dropped_links)
-    return f"{tarball.file.dropped} symbolic links were left out of the artifact: {names}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+    file = tarball.file
+    what = "1 symbolic link was" if file.dropped == 1 else f"{file.dropped} symbolic links were"
+    more = file.dropped - len(file.dropped_links)
+    return f"{what} left out of the artifact: {', '.join(file.dropped_links)}" + (f" and {more} more" if more else "")
