@@ -249,6 +249,7 @@ def _refuse_unsupported(verify: Verify) -> None:
 def _dropped_links(tarball: Tarball) -> str:
     """What was left out, and which ones (flux-compat J8)."""
     file = tarball.file
-    what = "1 symbolic link was" if file.dropped == 1 else f"{file.dropped} symbolic links were"
-    more = file.dropped - len(file.dropped_links)
-    return f"{what} left out of the artifact: {', '.join(file.dropped_links)}" + (f" and {more} more" if more else "")
+    names, more = ", ".join(file.dropped_links), file.dropped - len(file.dropped_links)
+    if more > 0:
+        names += f" and {more} more"
+    return f"symbolic links left out of the artifact ({file.dropped}): {names}"
