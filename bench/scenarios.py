@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from contender import Contender
-from pusher import Pusher
 from readiness import watching
 from workload import NAMESPACE, Workload, clear
 
@@ -91,14 +90,14 @@ class Bench:
     """Where everything runs."""
 
     plane: ControlPlane
-    registry: Pusher
+    registry: str
     keeper: Keeper
     signer: Signer
 
     def measure(self, contender: Contender, workload: Workload, *, steady: float) -> Figures:
         """One run from nothing to all Ready, and `steady` seconds after it."""
         clear(self.plane.cluster)
-        workload.declare(self.plane.cluster, self.registry.address, self.signer)
+        workload.declare(self.plane.cluster, self.registry, self.signer)
         with (
             TemporaryDirectory(dir=self.keeper.folder) as storage,
             watching(self.plane) as readiness,
@@ -151,7 +150,7 @@ def main() -> int:
             objects = [each for path in (CRDS, *extra) for each in manifests.load(path)]
             plane.cluster.apply_crds([each for each in objects if each["kind"] == "CustomResourceDefinition"])
             plane.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-            registry = stack.enter_context(Pusher(stack.enter_context(RegistryServer()).address))
+            registry = stack.enter_context(RegistryServer()).address
             bench = Bench(plane, registry, stack.enter_context(Keeper()), Signer.generate())
             for name in names:
                 _measure(bench, name, contenders, options)

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from devkit.cluster import ApiError
-from devkit.ocicontent import CONFIG, LAYER, MANIFEST
-from devkit.signer import Signer, legacy_image, sha256, to_json
+from devkit.repository import Repository
+from devkit.signer import Signer, legacy_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pusher import Pusher
 
     from devkit.cluster import Cluster
 
@@ -43,11 +41,12 @@ class Workload:
     interval: str = "10m"
     mib: int = 0
 
-    def push(self, registry: Pusher, signer: Signer) -> None:
-        """Fills the registry."""
-        layers = (_tarball(_large(self.mib)) if self.mib else _tarball(_small(i)) for i in range(self.artifacts))
-        for number, layer in enumerate(layers):
-            _push(registry, self.repository(number), layer, signer if self.signed else None)
+    def push(self, registry: str, signer: Signer) -> None:
+        """Fills the registry at that address."""
+        for number in range(self.artifacts):
+            repository = Repository(registry, self.repository(number))
+            layer = _tarball(_large(self.mib) if self.mib else _small(number))
+            _push(repository, layer, VERSIONS[-1:] if self.mib else VERSIONS, signer if self.signed else None)
 
     def repository(self, number: int) -> str:
         """The repository of object `number`. Workloads that differ in content differ in name."""
@@ -103,25 +102,12 @@ def _all(work: Any, items: list[Any]) -> None:
             pass
 
 
-def _push(registry: Pusher, repository: str, layer: bytes, signer: Signer | None) -> None:
-    config = b"{}"
-    for content in (config, layer):
-        registry.blob(repository, content)
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": {"mediaType": CONFIG, "digest": sha256(config), "size": len(config)},
-        "layers": [{"mediaType": LAYER, "digest": sha256(layer), "size": len(layer)}],
-    }
-    manifest = to_json(document)
-    for tag in VERSIONS:
-        registry.manifest(repository, tag, MANIFEST, manifest)
+def _push(repository: Repository, layer: bytes, tags: tuple[str, ...], signer: Signer | None) -> None:
+    for tag in tags:
+        pushed = repository.push(tag, layer)
     if signer:
-        digest = sha256(manifest)
-        legacy_image(digest, [signer.legacy(digest, f"registry.example/{repository}")]).push(
-            lambda blob: registry.blob(repository, blob),
-            lambda reference, media_type, body: registry.manifest(repository, reference, media_type, body),
-        )
+        signature = signer.legacy(pushed.digest, str(repository))
+        legacy_image(pushed.digest, [signature]).push(repository.put_blob, repository.put_manifest)
 
 
 def _small(seed: int) -> Iterator[tuple[str, bytes]]:
