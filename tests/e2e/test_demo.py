@@ -58,8 +58,9 @@ def start(control_plane: ControlPlane, registry: RegistryServer, cosign: Cosign,
 
 def test_make_run_runs_it() -> None:
     recipe = subprocess.run(
-        ["make", "--dry-run", "--old-file=.venv/.ready", "run", "ONCE=1"],
+        ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.ready", "run", "ONCE=1"],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
         capture_output=True,
         text=True,
         check=True,
