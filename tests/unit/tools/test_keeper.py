@@ -24,10 +24,6 @@ FAMILY = ["sh", "-c", "sleep 600 & echo $!; wait"]
 OWNER = """
 import json, signal, sys
 from devkit.keeper import Keeper
-# Whoever runs the tests may ignore some of these (nohup does), and children inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-for number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_DFL)
 with Keeper() as keeper:
     pids = [keeper.pid, keeper.start("one", ["sleep", "600"]), keeper.start("two", ["sleep", "600"])]
     print(json.dumps({"pids": pids, "folder": str(keeper.folder)}), flush=True)
