@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import psutil
 import pytest
 
 from devkit.cluster import ApiError, Cluster
 from devkit.controlplane import ControlPlane
 from devkit.services import ALICE, BOB, Account, Cosign, DistributionServer, KeyPair, RegistryServer
+from unit.devkit.leftovers import processes_that_name
 
 pytestmark = pytest.mark.e2e
 
@@ -46,16 +46,6 @@ def read_exports(session: subprocess.Popen[str]) -> dict[str, str]:
     assert session.stdout
     lines = [session.stdout.readline() for _ in range(3)]
     return dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
-
-
-def processes_that_name(folder: Path) -> list[str]:
-    """Every part is started with paths in its folder, and runs in it."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-        told = " ".join(process.info["cmdline"] or []) + (process.info["cwd"] or "")
-        if str(folder) in told and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(told)
-    return found
 
 
 @pytest.mark.parametrize("way", ["SIGINT", "SIGTERM", "SIGKILL"])
