@@ -18,7 +18,7 @@ from typing import Any
 from ocisource import handlers
 from ocisource.cli.corridors import now, trust
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
-from ocisource.cluster.api import KubeAPI, TokenBucket
+from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
 from ocisource.cluster.events import COMPONENT, EventRecorder
 from ocisource.cluster.objects import Objects
@@ -210,7 +210,7 @@ def _store(settings: Settings) -> FileStore:
 
 def _recorder(settings: Settings, api: KubeAPI) -> EventRecorder:
     webhook = Webhook(settings.events_addr, COMPONENT) if settings.events_addr else None
-    return EventRecorder(api.paced_by(TokenBucket(settings.kube_api_qps, settings.kube_api_burst)), webhook)
+    return EventRecorder(api.apart(), webhook)
 
 
 def _backoff(settings: Settings) -> Callable[[int], float]:

@@ -113,12 +113,12 @@ class KubeAPI:
         return cls(config, TokenBucket(qps, burst), new_session(config, limit=64))
 
     def paced_by(self, bucket: TokenBucket) -> KubeAPI:
-        """The same connections under another pace: what is posted in the background must not slow the passes."""
+        """The same connections under another pace."""
         return KubeAPI(self._config, bucket, self._session, self._sleep)
 
     def apart(self) -> KubeAPI:
-        """The same connections under an equal pace of its own: objects, their statuses and Secrets are resources of
-        their own, and one does not wait for another (flux-compat G8)."""
+        """The same connections under an equal pace of its own: objects, their statuses, Secrets and events are
+        resources of their own, and one does not wait for another (flux-compat G8)."""
         return self.paced_by(self._bucket.another())
 
     async def close(self) -> None:

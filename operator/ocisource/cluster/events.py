@@ -41,7 +41,7 @@ class _Occurrence:
 
 class EventRecorder:
     """Fits `ports.Recorder`. The same event about the same object counts up one Event instead of making another;
-    floods are thinned out as client-go does (correlator.py). `api` should have a pace of its own (`paced_by`)."""
+    floods are thinned out as client-go does (correlator.py). `api` should have a pace of its own (`apart`)."""
 
     def __init__(self, api: KubeAPI, webhook: Webhook | None = None, clock: Callable[[], float] = time.time) -> None:
         self._api = api

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ocisource.domain.content import EMPTY, Descriptor
-from ocisource.domain.errors import RegistryError
+from ocisource.domain.errors import InvalidDigest, RegistryError
+from ocisource.domain.reference import check_digest
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -29,7 +29,6 @@ ACCEPT = f"{SCHEMA_1},{SCHEMA_1_SIGNED},{DOCKER_MANIFEST},{DOCKER_LIST},{OCI_MAN
 _MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 _INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 _SCHEMA_1 = frozenset({SCHEMA_1, SCHEMA_1_SIGNED})
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,10 @@ def sha256(content: bytes) -> str:
 
 def checked_digest(text: str) -> str:
     """The digest, if it is one that can be checked (flux-compat C11). Raises RegistryError."""
-    algorithm, _, encoded = text.partition(":")
-    if not algorithm or not encoded:
-        raise RegistryError(f'cannot parse hash: "{text}"')
-    if algorithm != "sha256":
-        raise RegistryError(f'unsupported hash: "{algorithm}"')
-    if not _HEX.fullmatch(encoded):
-        raise RegistryError(f'not a sha256 hash of 64 lower-case hexadecimal digits: "{text}"')
-    return text
+    try:
+        return check_digest(text)
+    except InvalidDigest as error:
+        raise RegistryError(str(error)) from error
 
 
 def parse_platform(text: str) -> Platform:

@@ -199,7 +199,7 @@ GOOD = {"mediaType": LAYER, "digest": "sha256:" + "a" * 64, "size": 1}
         ({"layers": [{"digest": GOOD["digest"]}]}, r"field layers\[0\].size must be a number of bytes"),
         ({"layers": [{"size": 1}]}, r"field layers\[0\].digest must be a string"),
         ({"layers": [{**GOOD, "digest": "sha512:" + "0" * 128}]}, r'layers\[0\].digest: unsupported hash: "sha512"'),
-        ({"layers": [{**GOOD, "digest": "sha256:../../x"}]}, r"layers\[0\].digest: not a sha256 hash"),
+        ({"layers": [{**GOOD, "digest": "sha256:../../x"}]}, r"layers\[0\].digest: found non-hex character in hash"),
         ({"layers": [{**GOOD, "digest": "x"}]}, r'layers\[0\].digest: cannot parse hash: "x"'),
         ({"layers": [{**GOOD, "urls": [1]}]}, r"field layers\[0\].urls must be a list of strings"),
         ({"layers": [{**GOOD, "data": "%"}]}, r"field layers\[0\].data must be base64"),
