@@ -3,15 +3,19 @@ and run the same tests."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
-from ocisource.domain.evidence import Evidence, Judgement
+from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
 from ocisource.domain.ignore import IgnoreRules
+from ocisource.domain.source import Verify
 from ocisource.domain.status import Event
+
+Form = Literal["cosign", "notation"]
+"""Kinds of signatures, by who looks for them."""
 
 
 class Spool(Protocol):
@@ -43,35 +47,58 @@ class Registry(Protocol):
         """Writes the blob into the spool and returns only if size and digest are the descriptor's (J3)."""
         ...
 
-    def signatures(self, access: Access, digest: str, /) -> AsyncIterator[Evidence]:
-        """Everything that claims to sign `digest`, legacy and bundles, within the bounds of signatures.md."""
+    def signatures(self, access: Access, digest: str, form: Form, /) -> AsyncIterator[Evidence]:
+        """Everything of the form that claims to sign `digest`, within the bounds of signatures.md: cosign's legacy
+        signatures and bundles, or Notation's."""
         ...
 
 
-class Keyring(Protocol):
-    """Public keys, ready to judge with."""
+class Policy(Protocol):
+    """Whose signature an object accepts: `spec.verify` and its Secrets, ready to judge with. Immutable."""
 
     @property
-    def signers(self) -> tuple[str, ...]:
-        """Who may sign: every text that `Judgement.signer` can be."""
+    def fingerprint(self) -> str:
+        """Hex digest over every input of a verdict (keys, matchers, trust policy, root, provider): another
+        fingerprint may mean another verdict (flux-compat J4)."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """Which signatures to look for in the registry."""
         ...
 
     @property
     def flaw(self) -> str:
-        """Why nobody can have signed for this keyring, "" where somebody can."""
+        """Why nobody can have signed for this policy, "" where somebody can."""
+        ...
+
+    @property
+    def waived(self) -> str:
+        """Why the artifact is accepted without a look at its signatures (Notation's level skip), "" where it is
+        not."""
+        ...
+
+    @property
+    def open(self) -> str:
+        """Why the policy accepts more than its author may think (keyless without identities), "" otherwise."""
+        ...
+
+    def judge(self, subject: Subject, evidence: Evidence, /) -> Judgement:
+        """The verdict on one piece of evidence about the subject. Never raises: what cannot be judged does not count
+        (signatures.md rule 2)."""
+        ...
+
+    def refusal(self, subject: Subject, reasons: Sequence[str], /) -> str:
+        """What the user is told where nothing counted: the message that clients know, then the reasons (H3 to H7)."""
         ...
 
 
 class Trust(Protocol):
     """Bytes in, verdict out. No I/O."""
 
-    def keyring(self, secret: str, data: Mapping[str, bytes], /) -> Keyring:
-        """The public keys of the Secret's `*.pub` entries (flux-compat H3). Raises TrustError, naming the entry."""
-        ...
-
-    def judge(self, keyring: Any, digest: str, evidence: Evidence, /) -> Judgement:
-        """The verdict on one piece of evidence about `digest`. Never raises: what cannot be judged does not
-        count (signatures.md rule 2)."""
+    def policy(self, verify: Verify, material: Material, repository: str, /) -> Policy:
+        """The policy of an object for a repository (`host[:port]/path`). Raises TrustError, naming the Secret's
+        entry and the field that cannot be used."""
         ...
 
 

@@ -65,7 +65,7 @@ class FakeRegistry:
         await self._called("blob")
         spool.write(self._content.found(access.repository.path).blobs[descriptor.digest])
 
-    async def signatures(self, access: Access, digest: str) -> AsyncIterator[Evidence]:
+    async def signatures(self, access: Access, digest: str, form: str) -> AsyncIterator[Evidence]:
         await self._called("signatures")
         repository = self._content.found(access.repository.path)
         tagged = repository.tags.get(digest.replace(":", "-") + ".sig")

@@ -96,25 +96,6 @@ async def test_an_unreadable_key_is_named_and_never_falls_through(world: World) 
     await expect_refused(world, "broken.pub")
 
 
-@pytest.mark.parametrize(
-    ("verify", "provider"),
-    [({"provider": "cosign"}, "cosign keyless"), ({"provider": "notation", "secretRef": {"name": "pub"}}, "notation")],
-)
-async def test_what_cannot_be_verified_yet_is_never_ready(
-    world: World, verify: dict[str, object], provider: str
-) -> None:
-    world.push("1.0.0")
-    world.trust(ALICE)
-    world.declare(verify=verify)
-
-    await world.passes()
-
-    assert world.conditions()["SourceVerified"] == ("False", "VerificationError")
-    assert world.message().startswith(f"failed to verify the signature using provider '{provider}': ")
-    assert "not supported yet" in world.message()
-    assert world.on_disk() == b""
-
-
 async def test_a_good_signature_counts_beside_bad_ones(world: World, bundle: bool) -> None:
     digest = world.push("1.0.0")
     bad = MALLORY.legacy(digest)

@@ -51,7 +51,7 @@ def reports(draw: st.DrawFn, source: Source, found: s.Status) -> s.Report:
     report = replace(report, resolved=resolved)
     if failure is not None:
         return replace(report, failure=failure)
-    verified = verified_message(resolved, "key 'a.pub'") if source.verify else ""
+    verified = verified_message(resolved, "key 'a.pub'", "0f" * 32) if source.verify else ""
     if kept is not None and kept.revision == str(resolved):
         return replace(report, verified=verified)
     path = f"ocirepository/team/app/{resolved.digest}.tar.gz"

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from devkit.signer import Signer, signing_payload, statement, to_json
 from ocisource.domain.errors import TrustError
-from ocisource.domain.evidence import BundleSignature, Judgement, LegacySignature, Unreadable
-from ocisource.trust.judge import KeyTrust
+from ocisource.domain.evidence import BundleSignature, Judgement, LegacySignature, Subject, Unreadable
+from ocisource.trust.keyed import read_keys
 
 SIGNATURE = "dev.cosignproject.cosign/signature"
 DIGEST = "sha256:" + hashlib.sha256(b"the artifact").hexdigest()
 SIGNERS = [Signer.generate("p256"), Signer.generate("ed25519"), Signer.generate("p384")]
-TRUST = KeyTrust()
-RING = TRUST.keyring("pub", {f"{one.kind}.pub": one.public_pem() for one in SIGNERS})
+RING = read_keys("pub", {f"{one.kind}.pub": one.public_pem() for one in SIGNERS})
 
 NAMES = [
     "mediaType",
@@ -70,7 +69,7 @@ def flipped(content: bytes, position: int, bits: int) -> bytes:
 
 @given(EVIDENCE, st.just(DIGEST) | st.text())
 def test_the_judge_never_raises_and_accepts_nothing_that_was_not_signed(evidence, digest):
-    assert refused(TRUST.judge(RING, digest, evidence))
+    assert refused(RING.judge(Subject("reg.example/app", digest), evidence))
 
 
 @pytest.mark.parametrize("signer", SIGNERS, ids=lambda one: one.kind)
@@ -84,7 +83,7 @@ def test_a_legacy_signature_with_any_byte_changed_is_refused(signer, position, b
     else:
         signature = flipped(signature, position, bits)
     annotations = {SIGNATURE: base64.b64encode(signature).decode()}
-    assert refused(TRUST.judge(RING, DIGEST, LegacySignature("x", payload, annotations)))
+    assert refused(RING.judge(Subject("reg.example/app", DIGEST), LegacySignature("x", payload, annotations)))
 
 
 @pytest.mark.parametrize("signer", SIGNERS, ids=lambda one: one.kind)
@@ -94,14 +93,14 @@ def test_a_bundle_with_any_signed_byte_changed_is_refused(signer, position, bits
     bundle = json.loads(signer.bundle(DIGEST))
     place = bundle["dsseEnvelope"] if part == "payload" else bundle["dsseEnvelope"]["signatures"][0]
     place[part] = base64.b64encode(flipped(base64.b64decode(place[part]), position, bits)).decode()
-    assert refused(TRUST.judge(RING, DIGEST, BundleSignature("x", to_json(bundle))))
+    assert refused(RING.judge(Subject("reg.example/app", DIGEST), BundleSignature("x", to_json(bundle))))
 
 
 @given(position=st.integers(0), bits=st.integers(1, 255))
 def test_a_bundle_with_any_byte_changed_is_refused_or_means_the_same(position, bits):
     """What may change without harm is unsigned: the hint, a log entry, white space."""
     content = flipped(SIGNERS[0].bundle(DIGEST), position, bits)
-    judgement = TRUST.judge(RING, DIGEST, BundleSignature("x", content))
+    judgement = RING.judge(Subject("reg.example/app", DIGEST), BundleSignature("x", content))
     if judgement.accepted:
         assert base64.b64decode(json.loads(content)["dsseEnvelope"]["payload"]) == statement(DIGEST)
     else:
@@ -114,7 +113,7 @@ def test_a_bundle_with_any_byte_changed_is_refused_or_means_the_same(position, b
 )
 def test_any_entry_is_a_key_or_a_trust_error_that_names_it(content):
     try:
-        message = "" if TRUST.keyring("pub", {"cosign.pub": content}).keys else "no key and no error"
+        message = "" if read_keys("pub", {"cosign.pub": content}).keyring.keys else "no key and no error"
     except TrustError as error:
         message = str(error)
     assert message == "" or message.startswith("secret 'pub' entry 'cosign.pub': ")
@@ -126,8 +125,8 @@ def test_a_key_with_any_byte_changed_never_makes_an_old_signature_count(position
     pem = SIGNERS[0].public_pem()
     content = flipped(pem, position, bits)
     try:
-        ring = TRUST.keyring("pub", {"cosign.pub": content})
+        ring = read_keys("pub", {"cosign.pub": content})
     except TrustError:
         return
-    judgement = TRUST.judge(ring, DIGEST, BundleSignature("x", SIGNERS[0].bundle(DIGEST)))
-    assert refused(judgement) or ring.keys[0].fingerprint == f"SHA256:{SIGNERS[0].hint}"
+    judgement = ring.judge(Subject("reg.example/app", DIGEST), BundleSignature("x", SIGNERS[0].bundle(DIGEST)))
+    assert refused(judgement) or ring.keyring.keys[0].fingerprint == f"SHA256:{SIGNERS[0].hint}"

@@ -5,7 +5,7 @@ The first reason counts. Nothing here knows how a thing is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocisource.domain import conditions as c
@@ -15,18 +15,21 @@ from ocisource.domain.status import Status
 
 VERIFIED = "verified signature of revision "
 SIGNED_BY = ", signed by "
+TRUST = ", trust "
+SHOWN_FINGERPRINT = 16
+"""Hex digits of a fingerprint that SourceVerified shows."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the checks look at. `signers` are those that the policy accepts today (`Judgement.signer`); `whole` says
-    whether the stored tarball is there and whole."""
+    """What the checks look at. `trust` is the fingerprint of the policy of today; `whole` says whether the stored
+    tarball is there and whole."""
 
     source: Source
     status: Status
     revision: Revision
     whole: bool
-    signers: Collection[str] = ()
+    trust: str = ""
 
 
 Check = Callable[[Situation], str]
@@ -35,8 +38,8 @@ Check = Callable[[Situation], str]
 def must_verify(situation: Situation) -> str:
     """Why the signature must be looked at, "" if the verdict of an earlier pass still holds.
 
-    A verdict holds for one revision, one generation, and only as long as its signer is trusted: a spec change, another
-    revision or a key that left the Secret ends it (flux-compat H1, J4).
+    A verdict holds for one revision, one generation and one trust: a spec change, another revision, or another key,
+    root or trust policy in a Secret ends it (flux-compat H1, J4).
     """
     if situation.source.verify is None:
         return ""
@@ -48,9 +51,10 @@ def must_fetch(situation: Situation) -> str:
     return _first(_FETCH, situation)
 
 
-def verified_message(revision: Revision, signer: str) -> str:
-    """What SourceVerified says: the plain message that clients know (H2), then who signed (signatures.md rule 8)."""
-    return f"{VERIFIED}{revision}{SIGNED_BY}{signer}"
+def verified_message(revision: Revision, signer: str, trust: str) -> str:
+    """What SourceVerified says: the plain message that clients know (H2), who signed (signatures.md rule 8), and the
+    fingerprint of the trust that it was given under."""
+    return f"{VERIFIED}{revision}{SIGNED_BY}{signer}{TRUST}{trust[:SHOWN_FINGERPRINT]}"
 
 
 def _first(checks: tuple[Check, ...], situation: Situation) -> str:
@@ -87,15 +91,18 @@ def _spec_changed_since(situation: Situation) -> str:
 
 
 def _verdict_is_about_another_revision(situation: Situation) -> str:
-    verdict = situation.status.condition(c.SOURCE_VERIFIED)
-    said, _, _ = (verdict.message if verdict else "").partition(SIGNED_BY)
-    return "" if said == f"{VERIFIED}{situation.revision}" else "the verdict is about another revision"
+    said = _verdict(situation).startswith(f"{VERIFIED}{situation.revision}{SIGNED_BY}")
+    return "" if said else "the verdict is about another revision"
 
 
-def _signer_is_no_longer_trusted(situation: Situation) -> str:
+def _trust_has_changed(situation: Situation) -> str:
+    said = _verdict(situation).endswith(f"{TRUST}{situation.trust[:SHOWN_FINGERPRINT]}")
+    return "" if said else "what is trusted has changed since the verdict"
+
+
+def _verdict(situation: Situation) -> str:
     verdict = situation.status.condition(c.SOURCE_VERIFIED)
-    _, _, signer = (verdict.message if verdict else "").partition(SIGNED_BY)
-    return "" if signer in situation.signers else "the signer is no longer among the trusted ones"
+    return verdict.message if verdict else ""
 
 
 _VERIFY: tuple[Check, ...] = (
@@ -104,7 +111,7 @@ _VERIFY: tuple[Check, ...] = (
     _never_verified,
     _spec_changed_since,
     _verdict_is_about_another_revision,
-    _signer_is_no_longer_trusted,
+    _trust_has_changed,
 )
 _FETCH: tuple[Check, ...] = (
     _nothing_whole_in_storage,

@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ocisource.domain.access import Access, Repository
 from ocisource.domain.content import Artifact, Revision
-from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, StoreError, TrustError
+from ocisource.domain.errors import Failure, InvalidRange, SecretError, SecretMissing, StoreError, TrustError
+from ocisource.domain.evidence import Material, Subject
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
 from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest, parse_url
 from ocisource.domain.source import Source, Verify
 from ocisource.domain.status import NORMAL, Event, Report, Status
-from ocisource.ports import Keyring, Registry, Secrets, Store, Trust
+from ocisource.ports import Policy, Registry, Secrets, Store, Trust
 from ocisource.reconcile import steps
 from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
 
 Journal = Callable[[str, str], None]
 """Told of each step as it ends: its name and what came of it, in words for people."""
-
-MAX_REASONS = 8
 
 
 @dataclass(frozen=True)
@@ -173,30 +172,38 @@ class _Walk:
         if verify is None:
             self._journal("verified", "not asked for: spec.verify is not set")
             return
-        _refuse_unsupported(verify)
-        async with steps.verification(verify.provider).until(self._deadline):
-            trust = self._rooms.trust()
-            _, data = await self._rooms.secrets.secret(self._source.namespace, verify.secret)
-            keyring = trust.keyring(verify.secret, data)
-            if not must_verify(self._situation(revision, keyring.signers)):
+        async with steps.verification(verify).until(self._deadline):
+            policy = self._rooms.trust().policy(verify, await self._material(verify), str(access.repository))
+            if not must_verify(self._situation(revision, policy.fingerprint)):
                 self._journal("verified", "the verdict of an earlier pass holds")
                 return
-            signer = await self._signer(trust, keyring, access, revision.digest)
-        self.report = replace(self.report, verified=verified_message(revision, signer))
+            signer = await self._signer(policy, access, revision.digest)
+        self.report = replace(self.report, verified=verified_message(revision, signer, policy.fingerprint))
         self._journal("verified", f"{revision.digest} is signed by {signer}")
 
-    async def _signer(self, trust: Trust, keyring: Keyring, access: Access, digest: str) -> str:
+    async def _material(self, verify: Verify) -> Material:
+        """What the Secrets of `spec.verify` hold. Raises SecretErrors."""
+        namespace, secrets = self._source.namespace, self._rooms.secrets
+        data = (await secrets.secret(namespace, verify.secret))[1] if verify.secret else None
+        if not verify.trusted_root_secret:
+            return Material(namespace, data)
+        try:
+            _, root = await secrets.secret(namespace, verify.trusted_root_secret)
+        except SecretError as error:
+            place = f"{namespace}/{verify.trusted_root_secret}"
+            raise TrustError(f"failed to read trusted root from secret '{place}': {error}") from error
+        return Material(namespace, data, root)
+
+    async def _signer(self, policy: Policy, access: Access, digest: str) -> str:
         """Who signed. One good signature is enough, and a bad one hides none (signatures.md rule 3)."""
-        refused: list[str] = []
-        async for evidence in self._rooms.registry.signatures(access, digest):
-            judgement = trust.judge(keyring, digest, evidence)
+        subject = Subject(str(access.repository), digest)
+        reasons: list[str] = []
+        async for evidence in self._rooms.registry.signatures(access, digest, policy.form):
+            judgement = policy.judge(subject, evidence)
             if judgement.accepted:
                 return judgement.signer
-            refused.append(f"{evidence.name}: {judgement.reason}")
-        why = "; ".join(refused[:MAX_REASONS]) or keyring.flaw or "the registry holds no signature of it"
-        if len(refused) > MAX_REASONS:
-            why += f"; and {len(refused) - MAX_REASONS} more"
-        raise TrustError(f"no matching signatures were found for '{access.repository}@{digest}': {why}")
+            reasons.append(f"{evidence.name}: {judgement.reason}")
+        raise TrustError(policy.refusal(subject, reasons))
 
     async def fetch(self, access: Access, revision: Revision) -> None:
         """Puts the tarball of the revision into storage, unless it is there (flux-compat B7 to B9)."""
@@ -225,25 +232,15 @@ class _Walk:
         self.report = replace(self.report, stored=artifact)
         self._journal("stored", f"{file.path} {file.digest} ({file.size} bytes)")
 
-    def _situation(self, revision: Revision, signers: Collection[str] = ()) -> Situation:
+    def _situation(self, revision: Revision, trust: str = "") -> Situation:
         whole = self.report.kept is not None
-        return Situation(self._source, self._found, revision, whole, signers)
+        return Situation(self._source, self._found, revision, whole, trust)
 
     def _url(self, path: str) -> str:
         return f"{self._rooms.advertised}/{path}"
 
     def _note(self, reason: str, message: str) -> None:
         self.report = replace(self.report, notes=(*self.report.notes, Event(NORMAL, reason, message)))
-
-
-def _refuse_unsupported(verify: Verify) -> None:
-    """Fail closed on what cannot be verified yet: never Ready, and the message says what can be done."""
-    if verify.provider != "cosign":
-        problem = f"spec.verify.provider {verify.provider} is not supported yet: use cosign with spec.verify.secretRef"
-        raise steps.verification(verify.provider).failed(problem)
-    if not verify.secret:
-        problem = "keyless verification is not supported yet: name a Secret with public keys in spec.verify.secretRef"
-        raise steps.verification("cosign keyless").failed(problem)
 
 
 def _dropped_links(tarball: Tarball) -> str:

@@ -22,6 +22,7 @@ from ocisource.domain.errors import (
     RoomError,
     StoreError,
 )
+from ocisource.domain.source import Verify
 
 AUTHENTICATION_FAILED = "AuthenticationFailed"
 LAYER_FAILED = "OCIArtifactLayerOperationFailed"
@@ -101,8 +102,10 @@ def resolution() -> Step:
     return Step(c.FETCH_FAILED, PULL_FAILED, "failed to determine artifact digest")
 
 
-def verification(provider: str) -> Step:
-    """C12; `provider` is `cosign`, `cosign keyless` or `notation`."""
+def verification(verify: Verify) -> Step:
+    """C12."""
+    keyless = verify.provider == "cosign" and not verify.secret
+    provider = "cosign keyless" if keyless else verify.provider
     prefix = f"failed to verify the signature using provider '{provider}'"
     return Step(c.SOURCE_VERIFIED, VERIFICATION_ERROR, prefix)
 

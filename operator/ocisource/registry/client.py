@@ -13,7 +13,7 @@ from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import Evidence
 from ocisource.flight import Flight
-from ocisource.ports import Spool
+from ocisource.ports import Form, Spool
 from ocisource.registry.blobs import download
 from ocisource.registry.errors import Unanswered, Unauthorized, shown
 from ocisource.registry.limits import (
@@ -93,7 +93,7 @@ class OCIRegistry:
             raise RegistryError(f"blob {descriptor.digest} has {descriptor.size} bytes, more than the limit of {limit}")
         await download(self._transport, access, descriptor, spool)
 
-    def signatures(self, access: Access, digest: str, /) -> AsyncIterator[Evidence]:
+    def signatures(self, access: Access, digest: str, form: Form, /) -> AsyncIterator[Evidence]:
         """Everything that claims to sign `digest`, legacy first, as it is asked for (signatures.md)."""
         return Signatures(self._transport, access, checked_digest(digest)).found()
 

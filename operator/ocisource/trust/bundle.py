@@ -1,4 +1,4 @@
-"""Sigstore bundles that were signed with a key (signatures.md, "Sigstore bundles").
+"""Sigstore bundles: what policies of keys and of identities both read (signatures.md, "Sigstore bundles").
 
 A bundle is the protobuf JSON of dev.sigstore.bundle.v1 (https://github.com/sigstore/protobuf-specs), versions 0.1 to
 0.x. It carries a DSSE envelope (https://github.com/secure-systems-lab/dsse) around an in-toto statement. Read are the
@@ -11,12 +11,10 @@ they were meant as an artifact to be deployed.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from ocisource.trust.wire import RefusedError, decode_base64, decode_object, member, quoted
-
-if TYPE_CHECKING:
-    from ocisource.trust.keys import Keyring, PublicKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
@@ -29,33 +27,42 @@ _CERTIFICATES = ("certificate", "x509CertificateChain")
 _HINT = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
-def judge_bundle(keyring: Keyring, digest: str, content: bytes) -> PublicKey:
-    """The key that signed `digest`. Raises RefusedError. The statement is only read once its signature holds."""
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: what proves its signature (`material`), the payload of its envelope, not yet read, and the
+    signature, which must be over `message`."""
+
+    material: dict[str, Any] = field(repr=False)
+    payload: bytes
+    signature: bytes
+
+    @property
+    def message(self) -> bytes:
+        return pre_authentication_encoding(PAYLOAD_TYPE, self.payload)
+
+    def key_hint(self) -> str:
+        """The fingerprint that the bundle gives its key, for messages: it is not signed. "" if it gives none. Raises
+        RefusedError where the bundle was not signed with a key."""
+        if any(self.material.get(name) is not None for name in _CERTIFICATES):
+            raise RefusedError("bundle holds a certificate (keyless), not a key")
+        hint = member(self.material, "publicKey", "bundle's publicKey").get("hint")
+        return f"SHA256:{hint}" if isinstance(hint, str) and _HINT.fullmatch(hint) else ""
+
+
+def open_bundle(content: bytes) -> Bundle:
+    """The bundle in `content`. Raises RefusedError."""
     bundle = decode_object(content, "bundle")
     media_type = bundle.get("mediaType")
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise RefusedError(f"bundle's mediaType {quoted(media_type)} is not supported")
-    hint = _key_hint(member(bundle, "verificationMaterial", "bundle's verificationMaterial"))
-    payload, signature = _open_envelope(bundle)
-    signer = keyring.signer(signature, pre_authentication_encoding(PAYLOAD_TYPE, payload))
-    if signer is None:
-        raise RefusedError(keyring.stranger(signature, hint))
-    _check_statement(decode_object(payload, "statement"), digest)
-    return signer
+    material = member(bundle, "verificationMaterial", "bundle's verificationMaterial")
+    return Bundle(material, *_open_envelope(bundle))
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     """What a DSSE signature is over (DSSE protocol, "PAE")."""
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def _key_hint(material: dict[str, Any]) -> str:
-    """The fingerprint that the bundle gives its key, for messages: it is not signed. "" if it gives none."""
-    if any(material.get(name) is not None for name in _CERTIFICATES):
-        raise RefusedError("bundle holds a certificate (keyless), not a key")
-    hint = member(material, "publicKey", "bundle's publicKey").get("hint")
-    return f"SHA256:{hint}" if isinstance(hint, str) and _HINT.fullmatch(hint) else ""
 
 
 def _open_envelope(bundle: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -74,7 +81,9 @@ def _open_envelope(bundle: dict[str, Any]) -> tuple[bytes, bytes]:
     return payload, decode_base64(signatures[0].get("sig"), "envelope's signature")
 
 
-def _check_statement(statement: dict[str, Any], digest: str) -> None:
+def check_statement(payload: bytes, digest: str) -> None:
+    """The statement is a signature, and about this digest (signatures.md rules 1 and 4). Raises RefusedError."""
+    statement = decode_object(payload, "statement")
     if statement.get("_type") not in STATEMENT_TYPES:
         raise RefusedError(f"statement's _type {quoted(statement.get('_type'))} is not supported")
     predicate = statement.get("predicateType")

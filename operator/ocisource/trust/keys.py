@@ -74,11 +74,6 @@ class Keyring:
     keys: tuple[PublicKey, ...] = ()
 
     @property
-    def signers(self) -> tuple[str, ...]:
-        """Who may sign: every text that `Judgement.signer` can be with this keyring."""
-        return tuple(str(key) for key in self.keys)
-
-    @property
     def flaw(self) -> str:
         """Why this keyring can accept nothing; "" where it can."""
         return "" if self.keys else f"secret {quoted(self.secret)} has no entry that ends in '{SUFFIX}'"

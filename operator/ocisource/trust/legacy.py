@@ -1,7 +1,8 @@
 """Legacy cosign signatures: one layer of the `sha256-<hex>.sig` image (signatures.md, "Legacy cosign").
 
 The payload is cosign's simple signing document, specified at
-https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
+https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md. Who may have signed is the policy's business
+(`keyed.py`, `keyless.py`); here is what both read.
 """
 
 from __future__ import annotations
@@ -12,37 +13,29 @@ from ocisource.trust.wire import MAX_DOCUMENT, RefusedError, decode_base64, deco
 
 if TYPE_CHECKING:
     from ocisource.domain.evidence import LegacySignature
-    from ocisource.trust.keys import Keyring, PublicKey
 
 SIGNATURE = "dev.cosignproject.cosign/signature"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
+CHAIN = "dev.sigstore.cosign/chain"
+BUNDLE = "dev.sigstore.cosign/bundle"
+TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp"
 TYPE = "cosign container image signature"
 
 
-def judge_legacy(keyring: Keyring, digest: str, evidence: LegacySignature) -> PublicKey:
-    """The key that signed `digest`. Raises RefusedError.
-
-    The checks stand in the order of signatures.md; (1), size and digest of the blob, is the registry room's. The
-    payload is only read once its signature holds. `docker-reference` is not compared, as in cosign: a
-    signature may move with its image.
-    """
+def open_legacy(evidence: LegacySignature) -> bytes:
+    """The signature, which is over the payload as it came, byte by byte (check 2). Size and digest of the blob
+    (check 1) are the registry room's. Raises RefusedError."""
     if len(evidence.payload) > MAX_DOCUMENT:
         raise RefusedError("payload is larger than 1 MiB")
-    # (2) Strict base64; the signature is over the payload as it came, byte by byte.
-    signature = decode_base64(evidence.annotations.get(SIGNATURE), f"annotation {SIGNATURE}")
-    signer = keyring.signer(signature, evidence.payload)
-    if signer is None:
-        raise RefusedError(
-            "made with a certificate (keyless), not with a key of the Secret"
-            if CERTIFICATE in evidence.annotations
-            else keyring.stranger(signature)
-        )
-    # (3) One meaning only, of the right kind, about this digest.
-    critical = member(decode_object(evidence.payload, "payload"), "critical", "payload's critical")
+    return decode_base64(evidence.annotations.get(SIGNATURE), f"annotation {SIGNATURE}")
+
+
+def check_payload(payload: bytes, digest: str) -> None:
+    """Check 3: the payload has one meaning only, of the right kind, about this digest. `docker-reference` is not
+    compared, as in cosign: a signature may move with its image. Raises RefusedError."""
+    critical = member(decode_object(payload, "payload"), "critical", "payload's critical")
     if critical.get("type") != TYPE:
         raise RefusedError(f"payload's critical.type is {quoted(critical.get('type'))}, not {quoted(TYPE)}")
     claimed = member(critical, "image", "payload's critical.image").get("docker-manifest-digest")
     if claimed != digest:
         raise RefusedError(f"signature is for another digest {quoted(claimed)}")
-    # (4) With a key, that is all: no log entry is required.
-    return signer

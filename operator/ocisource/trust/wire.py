@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 MAX_DOCUMENT = 1 << 20
@@ -18,6 +19,7 @@ MAX_CONTAINERS = 10_000
 """Objects and arrays in one document. Real ones have below a hundred; more is only there to cost time."""
 
 QUOTE_LIMIT = 80
+MAX_REASONS = 8
 
 
 class RefusedError(Exception):
@@ -79,6 +81,12 @@ def member(parent: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RefusedError(f"{name} is missing" if value is None else f"{name} is not a JSON object")
     return value
+
+
+def no_signature(flaw: str, reasons: Sequence[str]) -> str:
+    """Why nothing counted: each reason, at most MAX_REASONS of them (signatures.md rule 7)."""
+    why = "; ".join(reasons[:MAX_REASONS]) or flaw or "the registry holds no signature of it"
+    return why if len(reasons) <= MAX_REASONS else f"{why}; and {len(reasons) - MAX_REASONS} more"
 
 
 class _RepeatedKeyError(Exception):

@@ -16,16 +16,19 @@ from ocisource.domain.status import Status
 REVISION = Revision("1.0.0", "sha256:" + "a" * 64)
 OTHER = Revision("1.1.0", "sha256:" + "b" * 64)
 SIGNER = "key 'cosign.pub' of secret 'pub' (SHA256:abc)"
+TRUST = "0123456789abcdef" * 4
 SOURCE = replace(fakes.sources.SOURCE, generation=3, verify=Verify("cosign", "pub"))
 
 
-def verdict(revision: Revision = REVISION, status: str = c.TRUE, generation: int = 3) -> c.Condition:
-    return c.Condition(c.SOURCE_VERIFIED, status, "R", verified_message(revision, SIGNER), generation)
+def verdict(
+    revision: Revision = REVISION, status: str = c.TRUE, generation: int = 3, trust: str = TRUST
+) -> c.Condition:
+    return c.Condition(c.SOURCE_VERIFIED, status, "R", verified_message(revision, SIGNER, trust), generation)
 
 
 def situation(**changes: object) -> Situation:
     stored = Artifact("p", "u", str(REVISION), "sha256:" + "c" * 64, 1, "t")
-    settled = Situation(SOURCE, Status(3, (verdict(),), stored), REVISION, whole=True, signers=(SIGNER,))
+    settled = Situation(SOURCE, Status(3, (verdict(),), stored), REVISION, whole=True, trust=TRUST)
     return replace(settled, **changes)  # type: ignore[arg-type]
 
 
@@ -49,17 +52,18 @@ def test_without_verify_no_signature_is_looked_at() -> None:
         pytest.param(situation(revision=OTHER), id="another revision"),
         pytest.param(situation(whole=False), id="storage lost"),
         pytest.param(situation(source=replace(SOURCE, generation=4)), id="spec changed"),
-        pytest.param(situation(signers=("key 'new.pub'",)), id="the signing key left the Secret"),
+        pytest.param(situation(trust="f" + TRUST[1:]), id="another key, root or trust policy in the Secrets"),
         pytest.param(with_verdict(None), id="never verified"),
         pytest.param(with_verdict(verdict(status=c.FALSE)), id="refused before"),
         pytest.param(with_verdict(verdict(revision=OTHER)), id="the verdict is about another revision"),
         pytest.param(with_verdict(verdict(generation=2)), id="the verdict is about another generation"),
         pytest.param(
-            with_verdict(replace(verdict(), message=f"verified signature of revision {REVISION}")), id="unknown signer"
+            with_verdict(replace(verdict(), message=f"verified signature of revision {REVISION}")),
+            id="a verdict that says nothing of trust",
         ),
     ],
 )
-def test_a_verdict_holds_for_one_revision_one_generation_and_a_trusted_signer(unsettled: Situation) -> None:
+def test_a_verdict_holds_for_one_revision_one_generation_and_one_trust(unsettled: Situation) -> None:
     assert must_verify(unsettled) != ""
 
 

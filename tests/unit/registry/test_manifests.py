@@ -62,7 +62,7 @@ async def test_a_digest_that_cannot_be_checked_is_not_asked_for(registry, client
     with pytest.raises(RegistryError, match="hash"):
         await client.manifest(to(registry), digest)
     with pytest.raises(RegistryError, match="hash"):
-        client.signatures(to(registry), digest)
+        client.signatures(to(registry), digest, "cosign")
     assert registry.asked == []
 
 

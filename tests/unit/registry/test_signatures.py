@@ -21,7 +21,7 @@ def signed(registry):
 
 
 async def _all(client, access, digest):
-    return [evidence async for evidence in client.signatures(access, digest)]
+    return [evidence async for evidence in client.signatures(access, digest, "cosign")]
 
 
 def _paths(registry: RegistryServer) -> list[str]:
@@ -35,7 +35,7 @@ async def test_an_unsigned_digest_has_no_evidence(registry, client, to, signed):
 async def test_legacy_comes_first_and_bundles_are_looked_for_only_then(registry, client, to, signed):
     registry.sign_legacy("team/app", signed, [(b"one", {"a": "1"}), (b"two", {"a": "2"})])
     registry.attach("team/app", signed, b"bundle")
-    found = client.signatures(to(registry), signed)
+    found = client.signatures(to(registry), signed, "cosign")
     assert await anext(found) == LegacySignature("legacy signature 1", b"one", {"a": "1"})
     assert _paths(registry) == ["manifests", "blobs"]  # nothing is fetched before it is asked for
     assert await anext(found) == LegacySignature("legacy signature 2", b"two", {"a": "2"})
@@ -249,7 +249,7 @@ async def test_a_registry_that_is_gone_is_the_reason_for_each_format(client, to)
 async def test_the_search_can_be_left_in_the_middle(registry, client, to, signed):
     registry.sign_legacy("team/app", signed, [(b"one", {}), (b"two", {})])
     registry.fault = chain()
-    async for evidence in client.signatures(to(registry), signed):
+    async for evidence in client.signatures(to(registry), signed, "cosign"):
         assert isinstance(evidence, LegacySignature)
         break
     assert _paths(registry) == ["manifests", "blobs"]

@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from devkit.signer import Kind, Signer
-from ocisource.trust.judge import KeyTrust
+from ocisource.domain.evidence import Subject
+from ocisource.trust.keyed import read_keys
 
 
 @cache
@@ -22,17 +23,14 @@ class Bench:
     digest = "sha256:" + hashlib.sha256(b"the artifact").hexdigest()
     other_digest = "sha256:" + hashlib.sha256(b"another artifact").hexdigest()
 
-    def __init__(self) -> None:
-        self.trust = KeyTrust()
-
     def signer(self, kind: Kind = "p256", number: int = 0, always_sha256: bool = False) -> Signer:
         return _signer(kind, number, always_sha256)
 
     def ring(self, *signers: Signer):
-        return self.trust.keyring("pub", {f"{n}.pub": one.public_pem() for n, one in enumerate(signers)})
+        return read_keys("pub", {f"{n}.pub": one.public_pem() for n, one in enumerate(signers)})
 
     def judge(self, ring, evidence, digest: str | None = None):
-        return self.trust.judge(ring, digest or self.digest, evidence)
+        return ring.judge(Subject("reg.example/app", self.digest if digest is None else digest), evidence)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from devkit.signer import Signer
 from ocisource.domain.errors import TrustError
 from ocisource.domain.evidence import LegacySignature
-from ocisource.trust.judge import KeyTrust
+from ocisource.trust.keyed import read_keys
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -33,7 +33,7 @@ def good(bench) -> bytes:
 
 
 def keyring(**entries: bytes):
-    return KeyTrust().keyring("pub", {name.replace("_", "."): content for name, content in entries.items()})
+    return read_keys("pub", {name.replace("_", "."): content for name, content in entries.items()})
 
 
 def refusal(content: bytes) -> str:
@@ -45,7 +45,7 @@ def refusal(content: bytes) -> str:
 def test_every_entry_that_ends_in_pub_is_a_key_and_no_other(bench, good):
     second = bench.signer("ed25519").public_pem()
     ring = keyring(b_pub=second, a_pub=good, cosign_key=b"no key at all", pub=b"neither", a_pub_bak=b"nor this")
-    assert [key.entry for key in ring.keys] == ["a.pub", "b.pub"]
+    assert [key.entry for key in ring.keyring.keys] == ["a.pub", "b.pub"]
 
 
 def test_any_key_of_the_secret_may_match(bench):
@@ -94,7 +94,7 @@ def test_a_truncated_key_is_an_error_at_every_length(good):
     for length in range(whole):
         with pytest.raises(TrustError):
             keyring(cosign_pub=good[:length])
-    assert keyring(cosign_pub=good[:whole]).keys
+    assert keyring(cosign_pub=good[:whole]).keyring.keys
 
 
 def test_a_private_key_is_refused_by_name_and_never_quoted(bench):
@@ -125,7 +125,7 @@ def test_an_rsa_key_whose_exponent_proves_nothing_is_refused(bench, exponent):
     pkcs1 = b"\x30\x82" + len(body).to_bytes(2, "big") + body
     assert "cannot be read" in refusal(wrapped(pkcs1, "RSA PUBLIC KEY"))
     usual = wrapped(pkcs1[:-1] + b"\x03", "RSA PUBLIC KEY")
-    assert keyring(cosign_pub=usual).keys
+    assert keyring(cosign_pub=usual).keyring.keys
 
 
 @pytest.mark.parametrize("key", [x25519.X25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()])
@@ -151,7 +151,7 @@ def test_an_rsa_key_restricted_to_pss_is_refused():
 def test_pkcs1_pem_is_the_same_key_as_its_spki_pem():
     """Both files were written by OpenSSL from one key."""
     ring = keyring(a_pub=(RECORDED / "rsa2048.pub").read_bytes(), b_pub=(RECORDED / "rsa2048.pkcs1.pub").read_bytes())
-    assert [key.entry for key in ring.keys] == ["a.pub"]
+    assert [key.entry for key in ring.keyring.keys] == ["a.pub"]
 
 
 def test_a_label_that_promises_another_form_is_refused(bench):
@@ -165,14 +165,14 @@ def test_a_label_that_promises_another_form_is_refused(bench):
 def test_each_pem_block_of_an_entry_is_a_key(bench, good):
     """Whoever puts two keys into one file means both."""
     second = bench.signer("ed25519").public_pem()
-    assert len(keyring(cosign_pub=good + second).keys) == 2
+    assert len(keyring(cosign_pub=good + second).keyring.keys) == 2
     with pytest.raises(TrustError):
         keyring(cosign_pub=good + second[:-20])
 
 
 def test_text_around_the_block_and_windows_line_ends_do_no_harm(good):
     ring = keyring(cosign_pub=b"# release key, 2026\r\n" + good.replace(b"\n", b"\r\n") + b"\r\n# end\r\n")
-    assert ring.keys == keyring(cosign_pub=good).keys
+    assert ring.keyring.keys == keyring(cosign_pub=good).keyring.keys
 
 
 def test_the_fingerprint_is_the_hint_that_cosign_writes():
@@ -181,15 +181,15 @@ def test_the_fingerprint_is_the_hint_that_cosign_writes():
     spki = base64.b64decode(b"".join(content.splitlines()[1:-1]))
     expected = base64.b64encode(hashlib.sha256(spki).digest()).decode()
     assert expected in (RECORDED / "p256.bundle.json").read_text()
-    assert str(keyring(cosign_pub=content).keys[0]) == f"key 'cosign.pub' (SHA256:{expected})"
+    assert str(keyring(cosign_pub=content).keyring.keys[0]) == f"key 'cosign.pub' (SHA256:{expected})"
 
 
 def test_a_keyring_is_a_value(good):
     """It may be cached by the hash of the Secret, and shared between threads."""
-    one, same = keyring(a_pub=good), keyring(a_pub=good)
+    one, same = keyring(a_pub=good).keyring, keyring(a_pub=good).keyring
     assert one == same
     assert hash(one) == hash(same)
-    assert one != keyring(b_pub=good)
+    assert one != keyring(b_pub=good).keyring
     with pytest.raises(AttributeError):
         one.keys = ()
 
@@ -202,8 +202,8 @@ def test_a_secret_holds_a_bounded_number_of_keys(bench):
         keyring(**entries)
     assert "more than 32 public keys" in refusal(b"".join(pems))
     del entries["k32_pub"]
-    assert len(keyring(**entries).keys) == 32
-    assert len(keyring(**entries, again_pub=pems[0]).keys) == 32
+    assert len(keyring(**entries).keyring.keys) == 32
+    assert len(keyring(**entries, again_pub=pems[0]).keyring.keys) == 32
 
 
 def test_a_large_entry_of_unfinished_blocks_is_refused_in_linear_time():
@@ -215,22 +215,21 @@ def test_a_large_entry_of_unfinished_blocks_is_refused_in_linear_time():
     assert time.process_time() - started < 2
 
 
-def test_the_ring_names_all_who_may_sign(bench):
-    signer = bench.signer()
-    ring = bench.ring(signer, bench.signer("ed25519"))
-    layer = signer.legacy(bench.digest)
-    judgement = bench.judge(ring, LegacySignature("x", layer.payload, layer.annotations))
-    assert len(ring.signers) == 2
-    assert judgement.signer == ring.signers[0]
+def test_another_key_is_another_trust(bench):
+    """J4: the fingerprint moves with the keys and with nothing else."""
+    one, other = bench.signer(), bench.signer("ed25519")
+    trust = bench.ring(one).fingerprint
+    assert trust == read_keys("renamed", {"0.pub": one.public_pem(), "notes.txt": b"x"}).fingerprint
+    assert len({trust, bench.ring(other).fingerprint, bench.ring(one, other).fingerprint}) == 3
 
 
 def test_names_from_a_file_are_quoted_safely():
     with pytest.raises(TrustError) as caught:
-        KeyTrust().keyring("pub\x1b[31m", {"\u202e" * 500 + ".pub": b""})
+        read_keys("pub\x1b[31m", {"\u202e" * 500 + ".pub": b""})
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 200
 
 
 def test_a_signer_made_now_has_the_hint_we_print(bench):
     signer = Signer.generate("p384")
-    assert bench.ring(signer).keys[0].fingerprint == f"SHA256:{signer.hint}"
+    assert bench.ring(signer).keyring.keys[0].fingerprint == f"SHA256:{signer.hint}"

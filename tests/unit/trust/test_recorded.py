@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from devkit.signer import Signer, signing_payload
-from ocisource.domain.evidence import BundleSignature, LegacySignature
-from ocisource.trust.judge import KeyTrust
+from ocisource.domain.evidence import BundleSignature, LegacySignature, Subject
+from ocisource.trust.keyed import read_keys
 
 RECORDED = Path(__file__).parent / "recorded"
 KINDS = ["p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"]
 DIGEST = "sha256:" + hashlib.sha256((RECORDED / "subject.json").read_bytes()).hexdigest()
-TRUST = KeyTrust()
 
 
 def read(name: str) -> bytes:
@@ -24,7 +23,7 @@ def read(name: str) -> bytes:
 
 
 def ring(*kinds: str):
-    return TRUST.keyring("pub", {f"{kind}.pub": read(f"{kind}.pub") for kind in kinds})
+    return read_keys("pub", {f"{kind}.pub": read(f"{kind}.pub") for kind in kinds})
 
 
 def legacy(manifest: str) -> list[LegacySignature]:
@@ -39,7 +38,7 @@ def bundle(name: str) -> BundleSignature:
 
 
 def accepted(keyring, evidence) -> list[int]:
-    return [n for n, one in enumerate(evidence) if TRUST.judge(keyring, DIGEST, one).accepted]
+    return [n for n, one in enumerate(evidence) if keyring.judge(Subject("reg.example/app", DIGEST), one).accepted]
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])
@@ -53,7 +52,7 @@ def test_what_cosign_signed_counts_for_its_key_only(kind):
 def test_what_cosign_signed_counts_for_its_digest_only(kind):
     other = "sha256:" + "0" * 64
     for evidence in (legacy("legacy.manifest.json")[KINDS.index(kind)], bundle(f"{kind}.bundle.json")):
-        judgement = TRUST.judge(ring(kind), other, evidence)
+        judgement = ring(kind).judge(Subject("reg.example/app", other), evidence)
         assert judgement.reason == f"signature is for another digest '{DIGEST}'"
 
 
@@ -68,20 +67,20 @@ def test_ed25519_is_pure_and_sha256_goes_with_every_curve():
 def test_ed25519ph_does_not_count_and_the_reason_says_so():
     """`cosign sign` makes it with an Ed25519 key; `cosign verify --key` refuses it as well."""
     for evidence in (legacy("legacy.manifest.json")[-1], bundle("ed25519.bundle.json")):
-        judgement = TRUST.judge(ring("ed25519"), DIGEST, evidence)
+        judgement = ring("ed25519").judge(Subject("reg.example/app", DIGEST), evidence)
         assert not judgement.accepted
         assert "Ed25519ph, which is not supported" in judgement.reason
 
 
 def test_an_attestation_by_our_key_is_not_a_signature():
     """signatures.md rule 4, on a real `cosign attest`."""
-    judgement = TRUST.judge(ring("p256"), DIGEST, bundle("attestation.bundle.json"))
+    judgement = ring("p256").judge(Subject("reg.example/app", DIGEST), bundle("attestation.bundle.json"))
     assert judgement.reason == "an attestation 'https://example.com/predicate/v1', not a signature"
 
 
 def test_a_signature_of_a_bare_file_is_not_a_signature_of_the_artifact():
     """`cosign sign-blob` over the very bytes of the manifest."""
-    judgement = TRUST.judge(ring("p256"), DIGEST, bundle("blob.bundle.json"))
+    judgement = ring("p256").judge(Subject("reg.example/app", DIGEST), bundle("blob.bundle.json"))
     assert "messageSignature" in judgement.reason
 
 
@@ -98,5 +97,5 @@ def test_the_signer_of_the_devkit_writes_what_cosign_writes():
 
 def test_the_signer_is_named_by_entry_and_by_the_hint_in_the_bundle():
     hint = json.loads(read("p384.bundle.json"))["verificationMaterial"]["publicKey"]["hint"]
-    judgement = TRUST.judge(ring(*KINDS), DIGEST, bundle("p384.bundle.json"))
+    judgement = ring(*KINDS).judge(Subject("reg.example/app", DIGEST), bundle("p384.bundle.json"))
     assert judgement.signer == f"key 'p384.pub' (SHA256:{hint})"
