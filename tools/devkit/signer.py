@@ -15,7 +15,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -44,8 +44,7 @@ def sha256(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-@dataclass(frozen=True)
-class LegacyLayer:
+class LegacyLayer(NamedTuple):
     """One layer of the image at `sha256-<hex>.sig`."""
 
     payload: bytes
