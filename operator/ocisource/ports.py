@@ -88,8 +88,9 @@ class Policy(Protocol):
         (signatures.md rule 2)."""
         ...
 
-    def refusal(self, subject: Subject, reasons: Sequence[str], /) -> str:
-        """What the user is told where nothing counted: the message that clients know, then the reasons (H3 to H7)."""
+    def refusal(self, subject: Subject, refused: Sequence[tuple[str, str]], /) -> str:
+        """What the user is told where nothing counted: the message that clients know, then name and reason of each
+        signature that was refused (flux-compat H3 to H7)."""
         ...
 
 

@@ -197,13 +197,13 @@ class _Walk:
     async def _signer(self, policy: Policy, access: Access, digest: str) -> str:
         """Who signed. One good signature is enough, and a bad one hides none (signatures.md rule 3)."""
         subject = Subject(str(access.repository), digest)
-        reasons: list[str] = []
+        refused: list[tuple[str, str]] = []
         async for evidence in self._rooms.registry.signatures(access, digest, policy.form):
             judgement = policy.judge(subject, evidence)
             if judgement.accepted:
                 return judgement.signer
-            reasons.append(f"{evidence.name}: {judgement.reason}")
-        raise TrustError(policy.refusal(subject, reasons))
+            refused.append((evidence.name, judgement.reason))
+        raise TrustError(policy.refusal(subject, refused))
 
     async def fetch(self, access: Access, revision: Revision) -> None:
         """Puts the tarball of the revision into storage, unless it is there (flux-compat B7 to B9)."""

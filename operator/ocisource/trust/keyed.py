@@ -12,7 +12,7 @@ from ocisource.trust.bundle import check_statement, open_bundle
 from ocisource.trust.keys import Keyring, PublicKey, read_keyring
 from ocisource.trust.ledger import Ledger, judged
 from ocisource.trust.legacy import CERTIFICATE, check_payload, open_legacy
-from ocisource.trust.wire import RefusedError, no_signature
+from ocisource.trust.wire import RefusedError, reasons
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class KeyPolicy:
         """Whether the evidence is a signature of the subject by a key of the Secret."""
         return judged(subject, evidence, lambda ledger: str(self._signer(ledger, subject, evidence)))
 
-    def refusal(self, subject: Subject, reasons: Sequence[str]) -> str:
-        return f"no matching signatures were found for '{subject}': {no_signature(self.flaw, reasons)}"
+    def refusal(self, subject: Subject, refused: Sequence[tuple[str, str]]) -> str:
+        why = reasons(refused) or self.flaw or "the registry holds no signature of it"
+        return f"no matching signatures were found for '{subject}': {why}"
 
     def _signer(self, ledger: Ledger, subject: Subject, evidence: Evidence) -> PublicKey:
         if self.flaw:

@@ -83,10 +83,10 @@ def member(parent: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     return value
 
 
-def no_signature(flaw: str, reasons: Sequence[str]) -> str:
-    """Why nothing counted: each reason, at most MAX_REASONS of them (signatures.md rule 7)."""
-    why = "; ".join(reasons[:MAX_REASONS]) or flaw or "the registry holds no signature of it"
-    return why if len(reasons) <= MAX_REASONS else f"{why}; and {len(reasons) - MAX_REASONS} more"
+def reasons(refused: Sequence[tuple[str, str]]) -> str:
+    """Name and reason of each signature that was refused, of MAX_REASONS at most (signatures.md rule 7)."""
+    told = "; ".join(f"{name}: {reason}" for name, reason in refused[:MAX_REASONS])
+    return told if len(refused) <= MAX_REASONS else f"{told}; and {len(refused) - MAX_REASONS} more"
 
 
 class _RepeatedKeyError(Exception):
