@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -27,6 +28,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from ocisource.domain.errors import TrustError
 from ocisource.trust.wire import quoted
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
 SUFFIX = ".pub"
 MIN_RSA_BITS = 2048
 MAX_KEYS = 32
@@ -35,6 +39,7 @@ MAX_KEYS = 32
 ED25519 = "Ed25519"
 ED25519_SIGNATURE = 64
 
+_PEM = "a PEM public key"
 _SUPPORTED = "ECDSA P-256, P-384 or P-521, RSA from 2048 bits, or Ed25519"
 _HASHES = {
     "secp256r1": (SHA256(),),
@@ -103,47 +108,56 @@ def read_keyring(secret: str, data: Mapping[str, bytes]) -> Keyring:
         try:
             for key in _read_entry(entry, data[entry]):
                 keys.setdefault(key.fingerprint, key)
-        except _BadKeyError as bad:
+        except BadKeyError as bad:
             raise TrustError(f"secret {quoted(secret)} entry {quoted(entry)}: {bad}") from None
     if len(keys) > MAX_KEYS:
         raise TrustError(f"secret {quoted(secret)} has more than {MAX_KEYS} public keys; leave in what may sign")
     return Keyring(secret, tuple(keys.values()))
 
 
-class _BadKeyError(Exception):
-    """What is wrong with an entry. Never quotes its content: it might be a private key."""
+class BadKeyError(Exception):
+    """What is wrong with a key or an entry. Never quotes its content: it might be a private key."""
 
 
 def _read_entry(entry: str, content: bytes) -> list[PublicKey]:
     if not content.strip():
-        raise _BadKeyError("it is empty; put a PEM public key there")
+        raise BadKeyError("it is empty; put a PEM public key there")
     blocks = _BLOCK.findall(content)
     if not blocks or len(_BOUNDARY.findall(content)) != 2 * len(blocks):
-        raise _BadKeyError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
+        raise BadKeyError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
     return [_read_block(entry, label, body) for label, body in blocks]
 
 
 def _read_block(entry: str, label: bytes, body: bytes) -> PublicKey:
     if label.endswith(b"PRIVATE KEY"):
-        raise _BadKeyError("not a PEM public key but a private one; take it out, and put the public key there")
+        raise BadKeyError("not a PEM public key but a private one; take it out, and put the public key there")
     form = _FORMATS.get(label)
     if form is None:
-        raise _BadKeyError(f"not a PEM public key but {quoted(label.decode('ascii'))}")
+        raise BadKeyError(f"not a PEM public key but {quoted(label.decode('ascii'))}")
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        raise BadKeyError(f"not {_PEM}: its content cannot be read") from None
+    key = load_key(der, form, _PEM)
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    kind, verify = verifier(key)
+    return PublicKey(entry, fingerprint(spki), kind, verify)
+
+
+def load_key(der: bytes, form: PublicFormat, name: str) -> PublicKeyTypes:
+    """The public key in its standard encoding; `name` is what messages call it. Raises BadKeyError."""
+    try:
         key = load_der_public_key(der)
         canonical = der == key.public_bytes(Encoding.DER, form)
-    except (binascii.Error, ValueError, TypeError):
-        raise _BadKeyError("not a PEM public key: the content of its block cannot be read") from None
+    except (ValueError, TypeError):
+        raise BadKeyError(f"not {name}: its content cannot be read") from None
     except UnsupportedAlgorithm:
-        raise _BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}") from None
+        raise BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}") from None
     # A key that is written in another way than its own (a restricted RSA-PSS key, explicit curve parameters,
     # trailing bytes) would be used for more than it says.
     if not canonical:
-        raise _BadKeyError("not a PEM public key in its standard encoding")
-    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    kind, verify = _verifier(key)
-    return PublicKey(entry, fingerprint(spki), kind, verify)
+        raise BadKeyError(f"not {name} in its standard encoding")
+    return key
 
 
 def fingerprint(spki: bytes) -> str:
@@ -151,14 +165,16 @@ def fingerprint(spki: bytes) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
 
 
-def _verifier(key: object) -> tuple[str, Verify]:
+def verifier(key: object, *, own_hash: bool = False) -> tuple[str, Verify]:
+    """What the kind of key is called, and what verifies with it. With `own_hash` a curve's own hash alone counts, for
+    keys of which that is known. Raises BadKeyError where the key is too weak or of a kind that is not supported."""
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return _ecdsa(key)
+        return _ecdsa(key, own_hash=own_hash)
     if isinstance(key, rsa.RSAPublicKey):
         return _rsa(key)
     if isinstance(key, ed25519.Ed25519PublicKey):
         return _ed25519(key)
-    raise _BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}")
+    raise BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}")
 
 
 def _ed25519(key: ed25519.Ed25519PublicKey) -> tuple[str, Verify]:
@@ -168,11 +184,11 @@ def _ed25519(key: ed25519.Ed25519PublicKey) -> tuple[str, Verify]:
     return ED25519, verify
 
 
-def _ecdsa(key: ec.EllipticCurvePublicKey) -> tuple[str, Verify]:
+def _ecdsa(key: ec.EllipticCurvePublicKey, *, own_hash: bool) -> tuple[str, Verify]:
     hashes = _HASHES.get(key.curve.name)
     if hashes is None:
-        raise _BadKeyError(f"the curve {key.curve.name} is not supported; use {_SUPPORTED}")
-    algorithms = tuple(ec.ECDSA(algorithm) for algorithm in hashes)
+        raise BadKeyError(f"the curve {key.curve.name} is not supported; use {_SUPPORTED}")
+    algorithms = tuple(ec.ECDSA(algorithm) for algorithm in (hashes[:1] if own_hash else hashes))
 
     def verify(signature: bytes, message: bytes) -> bool:
         return any(_holds(partial(key.verify, signature, message, algorithm)) for algorithm in algorithms)
@@ -182,7 +198,7 @@ def _ecdsa(key: ec.EllipticCurvePublicKey) -> tuple[str, Verify]:
 
 def _rsa(key: rsa.RSAPublicKey) -> tuple[str, Verify]:
     if key.key_size < MIN_RSA_BITS:
-        raise _BadKeyError(f"an RSA key of {key.key_size} bits is too small; use {MIN_RSA_BITS} or more")
+        raise BadKeyError(f"an RSA key of {key.key_size} bits is too small; use {MIN_RSA_BITS} or more")
 
     def verify(signature: bytes, message: bytes) -> bool:
         return _holds(partial(key.verify, signature, message, padding.PKCS1v15(), SHA256()))
