@@ -93,6 +93,19 @@ BINARIES = {
             minutes=4,
             file="kustomize-controller",
         ),
+        Binary("fulcio", TOOLS / "fulcio", "github.com/sigstore/fulcio", minutes=2),
+        Binary(
+            "rekor-tiles",
+            TOOLS / "rekor-tiles",
+            "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+            minutes=1,
+        ),
+        Binary(
+            "timestamp-authority",
+            TOOLS / "timestamp-authority",
+            "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
+            minutes=1.5,
+        ),
     )
 }
 

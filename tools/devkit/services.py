@@ -7,15 +7,18 @@ import os
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from devkit.binaries import locate
 from devkit.keeper import Keeper
 from devkit.startup import answers, start
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Service:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.keeper = stack.enter_context(Keeper())
+            self._starting = stack
             self.start()
             self._stack = stack.pop_all()
         return self
@@ -52,6 +56,10 @@ class Service:
 
     def start(self) -> None:
         raise NotImplementedError
+
+    def also(self, part: AbstractContextManager[Part]) -> Part:
+        """Enters another part, which ends with this one: for `start`."""
+        return self._starting.enter_context(part)
 
 
 class RegistryServer(Service):
@@ -133,12 +141,12 @@ class Cosign:
 
     def key_pair(self, name: str = "cosign") -> KeyPair:
         """A new pair of files `<name>.key` and `<name>.pub` in the folder."""
-        self._run("generate-key-pair", f"--output-key-prefix={name}")
+        self.run("generate-key-pair", f"--output-key-prefix={name}")
         return KeyPair(self._folder / f"{name}.key", self._folder / f"{name}.pub")
 
     def sign(self, reference: str, key: KeyPair, *, bundle: bool, account: Account | None = None) -> None:
         """Signs `host:port/repository@sha256:<hex>` with the key: as a Sigstore bundle, or as a legacy `.sig` tag."""
-        self._run(
+        self.run(
             "sign",
             f"--key={key.private}",
             f"--new-bundle-format={str(bundle).lower()}",
@@ -151,7 +159,7 @@ class Cosign:
     def verify(self, reference: str, key: KeyPair, *, bundle: bool, account: Account | None = None) -> bool:
         """cosign's own opinion."""
         try:
-            self._run(
+            self.run(
                 "verify",
                 f"--key={key.public}",
                 f"--new-bundle-format={str(bundle).lower()}",
@@ -163,7 +171,8 @@ class Cosign:
             return False
         return True
 
-    def _run(self, *arguments: str) -> None:
+    def run(self, *arguments: str) -> None:
+        """Any command of cosign. Raises CosignError."""
         environment = {**os.environ, "COSIGN_PASSWORD": "", "COSIGN_YES": "true"}
         environment |= {"HOME": str(self._folder), "DOCKER_CONFIG": str(self._folder)}
         done = subprocess.run(
