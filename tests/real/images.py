@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import devkit.repository
-from devkit.signer import Signer, legacy_image, referrer, referrers_index
+from devkit.seals import attach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from devkit.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,11 @@ class Repository(devkit.repository.Repository):
 
     def sign(self, image: Image, signer: Signer, *, bundle: bool) -> None:
         """Signs without cosign: for tests of other things than signatures."""
-        if not bundle:
-            legacy_image(image.digest, [signer.legacy(image.digest)]).push(self.put_blob, self.put_manifest)
-            return
-        attached = referrer(image.digest, len(image.manifest), signer.bundle(image.digest))
-        attached.push(self.put_blob, self.put_manifest)
-        if not self.lists_referrers(image.digest):
-            referrers_index(image.digest, [attached]).push(self.put_blob, self.put_manifest)
+        attach(self.pushed(image), signer.bundle(image.digest) if bundle else signer.legacy(image.digest))
+
+    def pushed(self, image: Image) -> devkit.repository.Pushed:
+        """The image as `devkit.seals.attach` takes it."""
+        return devkit.repository.Pushed(self, image.digest, len(image.manifest))
 
     def lists_referrers(self, digest: str) -> bool:
         """Whether the registry has the referrers API."""

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from devkit.binaries import find
 from devkit.services import Cosign, KeyPair
-from devkit.signer import Signer, legacy_image, referrer
+from devkit.signer import LegacyLayer, Signer, legacy_image, referrer, referrers_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +55,22 @@ class OwnSeal:
 
     def sign(self, pushed: Pushed, *, bundle: bool) -> None:
         if bundle:
-            upload = referrer(pushed.digest, pushed.size, self._signer.bundle(pushed.digest))
+            attach(pushed, self._signer.bundle(pushed.digest))
         else:
-            upload = legacy_image(pushed.digest, [self._signer.legacy(pushed.digest, str(pushed.repository))])
-        upload.push(pushed.repository.put_blob, pushed.repository.put_manifest)
+            attach(pushed, self._signer.legacy(pushed.digest, str(pushed.repository)))
+
+
+def attach(pushed: Pushed, *signatures: LegacyLayer | bytes) -> None:
+    """Puts signatures beside what was pushed. The legacy ones become the image at the `.sig` tag, in place of an
+    earlier one. Bundles become referrers; without a referrers API the tag that stands in for it lists them (OCI
+    distribution-spec, referrers tag schema), those of this call only."""
+    repository = pushed.repository
+    layers = [each for each in signatures if isinstance(each, LegacyLayer)]
+    uploads = [referrer(pushed.digest, pushed.size, each) for each in signatures if isinstance(each, bytes)]
+    listed = not uploads or repository.get(f"referrers/{pushed.digest}").status == 200
+    tagged = [legacy_image(pushed.digest, layers)] if layers else []
+    for upload in (*uploads, *tagged, *([] if listed else [referrers_index(pushed.digest, uploads)])):
+        upload.push(repository.put_blob, repository.put_manifest)
 
 
 def make_key(folder: Path) -> Seal:

@@ -48,13 +48,13 @@ def dsse(sealed: Sealed) -> bytes:
 
 def hashedrekord_v2(sealed: Sealed) -> bytes:
     """Rekor v2, hashedrekord 0.0.2: a signature over a blob, or over a DSSE envelope's pre-authentication encoding."""
-    value = digest(sealed.hash, sealed.message)
+    hash_, _ = sealed.logged_as
     return _body(
         "hashedrekord",
         "0.0.2",
         {
             "hashedRekordV002": {
-                "data": {"algorithm": _HASH_NAMES[sealed.hash], "digest": base64_text(value)},
+                "data": {"algorithm": _HASH_NAMES[hash_], "digest": base64_text(digest(hash_, sealed.message))},
                 "signature": {"content": base64_text(sealed.signature), "verifier": _verifier(sealed)},
             }
         },
@@ -79,7 +79,8 @@ def dsse_v2(sealed: Sealed) -> bytes:
 
 
 def _verifier(sealed: Sealed) -> dict[str, Any]:
-    return {"keyDetails": sealed.key_details, "x509Certificate": {"rawBytes": base64_text(sealed.certificate)}}
+    _, key_details = sealed.logged_as
+    return {"keyDetails": key_details, "x509Certificate": {"rawBytes": base64_text(sealed.certificate)}}
 
 
 def _pem(certificate: bytes) -> str:

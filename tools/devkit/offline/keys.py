@@ -59,12 +59,18 @@ def raw_ed25519(key: Signer) -> bytes:
 
 
 def key_details(key: Signer) -> str:
-    """How trusted_root.json and Rekor v2 name key type and hash (protobuf-specs, PublicKeyDetails)."""
+    """How trusted_root.json names key type and hash (protobuf-specs, PublicKeyDetails)."""
     return _KEY_DETAILS[key.kind]
 
 
+def logged_as(key: Signer) -> tuple[str, str]:
+    """The hash and the key details that a Rekor v2 entry names. Ed25519 stands there in its prehashed form, since
+    hashedrekord holds hashes only; the signature of the envelope itself is a pure one all the same."""
+    return ("sha512", "PKIX_ED25519_PH") if key.kind == "ed25519" else (hash_name(key), key_details(key))
+
+
 def hash_name(key: Signer) -> str:
-    """The hash that `key.sign` uses, for pure Ed25519 the one that stands in log entries."""
+    """The hash that `key.sign` uses; SHA-256 for Ed25519, which hashes by itself."""
     return "sha256" if key.always_sha256 else _HASH_NAMES.get(key.kind, "sha256")
 
 

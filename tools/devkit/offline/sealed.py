@@ -12,14 +12,14 @@ from devkit.offline.windows import base64_text
 class Sealed:
     """A signature over a payload as it is, or with a `payload_type` over the DSSE pre-authentication encoding.
 
-    `hash` and `key_details` are what log entries say of the signature."""
+    Log entries say `hash` of it in Rekor v1, `logged_as` (hash and key details) in Rekor v2."""
 
     payload: bytes
     payload_type: str | None
     signature: bytes
     certificate: bytes
     hash: str
-    key_details: str
+    logged_as: tuple[str, str]
 
     @property
     def message(self) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from devkit.offline import bodies
 from devkit.offline.authority import to_der, to_pem
-from devkit.offline.keys import hash_name, key_details
+from devkit.offline.keys import hash_name, logged_as
 from devkit.offline.sealed import Sealed, pre_authentication
 from devkit.offline.windows import base64_text
 from devkit.signer import BUNDLE, IN_TOTO, SIGN_PREDICATE, LegacyLayer, signing_payload, statement, to_json
@@ -54,7 +54,7 @@ class Signing:
             self.key.sign(message),
             to_der(self.certificate),
             hash_name(self.key),
-            key_details(self.key),
+            logged_as(self.key),
         )
 
     def logged(self, sealed: Sealed, rekor: Version = "v1", at: float | None = None) -> Entry:
