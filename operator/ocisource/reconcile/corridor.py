@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ocisource.domain.access import Access, Repository
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure, InvalidRange, SecretError, SecretMissing, StoreError, TrustError
-from ocisource.domain.evidence import Material, Subject
+from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
@@ -22,6 +22,10 @@ from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
 
 Journal = Callable[[str, str], None]
 """Told of each step as it ends: its name and what came of it, in words for people."""
+
+Witness = Callable[[Evidence, Judgement], None]
+"""Told of each judgement as it falls. Who has a witness wants them all: the search goes on past the first signature
+that counts, and no verdict of another time stands in for it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Rooms:
     clock: Callable[[], str]
 
 
+def _unread(_step: str, _outcome: str) -> None:
+    """The journal of a pass that nobody reads along."""
+
+
 class Corridor:
     """Runs passes. It keeps nothing about objects."""
 
@@ -45,19 +53,24 @@ class Corridor:
         self._rooms = rooms
         self._tarballs = Tarballs(rooms.registry, rooms.store)
 
-    async def run(self, source: Source, found: Status, journal: Journal = lambda _step, _outcome: None) -> Report:
+    async def run(
+        self, source: Source, found: Status, journal: Journal = _unread, witness: Witness | None = None
+    ) -> Report:
         """One pass over an object that is neither suspended nor being deleted.
 
         How it failed stands in the report; `spec.timeout` bounds all its registry work together (flux-compat J6).
         """
-        return await self._walk(source, found, journal, fetching=True)
+        walk = _Walk(self._rooms, self._tarballs, source, found, journal, witness=witness)
+        return await self._walk(walk, fetching=True)
 
-    async def judge(self, source: Source, found: Status, journal: Journal = lambda _step, _outcome: None) -> Report:
+    async def judge(
+        self, source: Source, found: Status, journal: Journal = _unread, witness: Witness | None = None
+    ) -> Report:
         """A pass that ends with the verdict: nothing is fetched or stored."""
-        return await self._walk(source, found, journal, fetching=False)
+        walk = _Walk(self._rooms, self._tarballs, source, found, journal, witness=witness)
+        return await self._walk(walk, fetching=False)
 
-    async def _walk(self, source: Source, found: Status, journal: Journal, *, fetching: bool) -> Report:
-        walk = _Walk(self._rooms, self._tarballs, source, found, journal)
+    async def _walk(self, walk: _Walk, *, fetching: bool) -> Report:
         try:
             await walk.look_into_storage()
             access = await walk.gain_access()
@@ -73,12 +86,22 @@ class Corridor:
 class _Walk:
     """One pass: the object, the deadline, and what is known so far."""
 
-    def __init__(self, rooms: Rooms, tarballs: Tarballs, source: Source, found: Status, journal: Journal) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        tarballs: Tarballs,
+        source: Source,
+        found: Status,
+        journal: Journal,
+        *,
+        witness: Witness | None,
+    ) -> None:
         self._rooms = rooms
         self._tarballs = tarballs
         self._source = source
         self._found = found
         self._journal = journal
+        self._witness = witness
         self._deadline = steps.Deadline.after(source.timeout)
         self.report = Report(latest_url=self._url(rooms.store.latest_path(source.namespace, source.name)))
 
@@ -197,12 +220,18 @@ class _Walk:
     async def _signer(self, policy: Policy, access: Access, digest: str) -> str:
         """Who signed. One good signature is enough, and a bad one hides none (signatures.md rule 3)."""
         subject = Subject(str(access.repository), digest)
-        refused: list[tuple[str, str]] = []
+        signer, refused = "", list[tuple[str, str]]()
         async for evidence in self._rooms.registry.signatures(access, digest, policy.form):
             judgement = policy.judge(subject, evidence)
-            if judgement.accepted:
+            if self._witness:
+                self._witness(evidence, judgement)
+            if not judgement.accepted:
+                refused.append((evidence.name, judgement.reason))
+            elif self._witness is None:
                 return judgement.signer
-            refused.append((evidence.name, judgement.reason))
+            signer = signer or judgement.signer
+        if signer:
+            return signer
         raise TrustError(policy.refusal(subject, refused))
 
     async def fetch(self, access: Access, revision: Revision) -> None:
