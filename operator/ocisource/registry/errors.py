@@ -34,6 +34,13 @@ class Unauthorized(RegistryError):
     """The way to an authorization failed: asking the registry again in another way cannot help."""
 
 
+def is_unanswered(error: RegistryError) -> bool:
+    """Whether the error leaves open what the registry holds: it was not reached, is in trouble or too busy, or did not
+    let us look."""
+    status = error.status or 0
+    return isinstance(error, Unanswered | Unauthorized) or status in (401, 403, 408, 429) or status >= 500
+
+
 def shown(url: URL) -> str:
     """The address as it may stand in a message: no password, no value that may be a secret."""
     url = url.with_user(None)

@@ -14,6 +14,7 @@ from ocisource.domain.content import Descriptor
 from ocisource.domain.errors import RegistryError
 from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, Unreadable
 from ocisource.registry.blobs import download
+from ocisource.registry.errors import is_unanswered
 from ocisource.registry.limits import MANIFEST_BYTES, SIGNATURE_BYTES, SIGNATURES
 from ocisource.registry.links import next_page
 from ocisource.registry.manifests import ACCEPT, OCI_INDEX, OCI_MANIFEST, Child, Document, parse_document, sha256
@@ -65,7 +66,7 @@ class Signatures:
         try:
             document = await self._manifest(tag, missing_ok=True)
         except RegistryError as error:
-            yield Unreadable("legacy signatures", str(error))
+            yield _unreadable("legacy signatures", error)
             return
         if document is None:
             return
@@ -78,7 +79,7 @@ class Signatures:
                     payloads[layer.digest] = await self._blob(layer)
                 yield LegacySignature(name, payloads[layer.digest], layer.annotations)
             except RegistryError as error:
-                yield Unreadable(name, str(error))
+                yield _unreadable(name, error)
         if len(layers) > SIGNATURES:
             yield Unreadable("legacy signatures", f"only the first {SIGNATURES} of {len(layers)} were looked at")
 
@@ -115,7 +116,7 @@ class Signatures:
                 raise RegistryError(f"it has {len(layers)} bundle layers instead of one")
             yield BundleSignature(name, await self._blob(layers[0]))
         except RegistryError as error:
-            yield Unreadable(name, str(error))
+            yield _unreadable(name, error)
 
     async def _referrers(self) -> AsyncIterator[Child | Unreadable]:
         """Descriptors of what refers to the digest: by the API, or by the tag that stands for it."""
@@ -129,7 +130,7 @@ class Signatures:
                 index = _index(reply)
                 path = next_page(reply, self.access) if index is not None else None
             except RegistryError as error:
-                yield Unreadable("referrers", str(error))
+                yield _unreadable("referrers", error)
                 index, path = None, None
             if index is None:
                 async for child in self._tagged_referrers():
@@ -144,7 +145,7 @@ class Signatures:
         try:
             document = await self._manifest(tag, missing_ok=True, bound=MANIFEST_BYTES)
         except RegistryError as error:
-            yield Unreadable(f"referrers at tag {tag[:19]}", str(error))
+            yield _unreadable(f"referrers at tag {tag[:19]}", error)
             return
         for child in document.children if document is not None else ():
             yield child
@@ -169,6 +170,10 @@ class Signatures:
         memory = _Memory()
         await download(self.transport, self.access, descriptor, memory)
         return bytes(memory.content)
+
+
+def _unreadable(name: str, error: RegistryError) -> Unreadable:
+    return Unreadable(name, str(error), unanswered=is_unanswered(error))
 
 
 def _may_hold_bundle(child: Child) -> bool:

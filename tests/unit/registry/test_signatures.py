@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from devkit.ocicontent import BUNDLE, INDEX, MANIFEST, SIMPLE_SIGNING, sha256
-from devkit.ocifaults import answer, chain, endless, flipped, headers, when
+from devkit.ocifaults import answer, chain, endless, flipped, headers, reset, truncated, when
 from devkit.ocihttp import Proceed, RegistryServer
 from ocisource.domain.evidence import BundleSignature, LegacySignature, Unreadable
 
@@ -99,6 +99,35 @@ async def test_where_one_format_cannot_be_looked_for_the_other_is(registry, clie
     assert isinstance(trouble, Unreadable)
     assert trouble.name == "referrers"
     assert "500 Internal Server Error: trouble" in trouble.reason
+
+
+@pytest.mark.parametrize("path", ["/sha256-", "/referrers/", "/blobs/"], ids=["tags", "referrers", "blobs"])
+@pytest.mark.parametrize(
+    ("fault", "unanswered"),
+    [
+        (answer(500), True),
+        (answer(503), True),
+        (answer(429), True),
+        (answer(403), True),
+        (answer(401), True),
+        (reset(), True),
+        (truncated(), True),
+        (flipped(), False),
+        (answer(404), False),
+    ],
+    ids=["500", "503", "429", "403", "401", "reset", "truncated", "flipped", "404"],
+)
+async def test_where_the_registry_gave_no_answer_the_evidence_says_so(
+    registry, client, to, signed, path, fault, unanswered
+):
+    """Nobody knows then what stands there: that is no verdict."""
+    registry.sign_legacy("team/app", signed, [(b"one", {})])
+    registry.attach("team/app", signed, b"bundle")
+    registry.fault = when(path, fault)
+
+    found = await _all(client, to(registry), signed)
+
+    assert any(isinstance(one, Unreadable) and one.unanswered for one in found) == unanswered
 
 
 async def test_no_more_than_64_legacy_signatures_are_looked_at(registry, client, to, signed):
