@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ocisource.domain.errors import InvalidPattern, InvalidRange, quoted
+from ocisource.domain.errors import InvalidRange, quoted
+from ocisource.domain.patterns import search
 
 if TYPE_CHECKING:
     import semver
@@ -256,7 +257,7 @@ def latest(range_text: str, pattern: str = "") -> Callable[[Sequence[str]], str 
     precedence (`v1.0.0` and `1.0.0`) are told apart by their text, the last in the order of code points wins, so that
     the order in which a registry lists them does not matter.
     """
-    found = _search(pattern)
+    found = search(pattern) if pattern else bool
     admitted = Range.parse(range_text)
 
     def pick(tags: Sequence[str]) -> str | None:
@@ -273,34 +274,3 @@ def latest(range_text: str, pattern: str = "") -> Callable[[Sequence[str]], str 
         return best[1] if best else None
 
     return pick
-
-
-# The same faults in the words of Go's regexp, which clients know, by those of the library used here.
-_PATTERN_FAULTS = {
-    "missing ]": "missing closing ]",
-    "missing )": "missing closing )",
-    "trailing \\": "trailing backslash at end of expression",
-    "no argument for repetition operator": "missing argument to repetition operator",
-    "invalid repetition size": "invalid repeat count",
-    "bad repetition operator": "invalid nested repetition operator",
-    "invalid perl operator": "invalid or unsupported Perl syntax",
-    "invalid named capture group": "invalid named capture",
-}
-
-
-def _search(pattern: str) -> Callable[[str], object]:
-    """Whether the RE2 expression matches anywhere in a text: true or not."""
-    if not pattern:
-        return bool
-    import re2  # noqa: PLC0415 - few objects have a filter
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        search: Callable[[str], object] = re2.compile(pattern, options).search
-    except re2.error as error:
-        fault, _, where = error.args[0].decode(errors="replace").partition(": ")
-        raise InvalidPattern(f"error parsing regexp: {_PATTERN_FAULTS.get(fault, fault)}: `{where}`") from error
-    except UnicodeEncodeError as error:
-        raise InvalidPattern(f"error parsing regexp: invalid UTF-8: {quoted(pattern)}") from error
-    return search

@@ -21,7 +21,7 @@ STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statem
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 
 _MEDIA_TYPE = re.compile(
-    r"application/vnd\.dev\.sigstore\.bundle(\+json;version=0\.[1-9][0-9]?|\.v0\.[1-9][0-9]?\+json)"
+    r"application/vnd\.dev\.sigstore\.bundle(?:\+json;version=(0\.[1-9][0-9]?)|\.v(0\.[1-9][0-9]?)\+json)"
 )
 _CERTIFICATES = ("certificate", "x509CertificateChain")
 _HINT = re.compile(r"[A-Za-z0-9+/]{43}=")
@@ -35,6 +35,8 @@ class Bundle:
     material: dict[str, Any] = field(repr=False)
     payload: bytes
     signature: bytes
+    version: str
+    """`0.1` and later."""
 
     @property
     def message(self) -> bytes:
@@ -53,10 +55,11 @@ def open_bundle(content: bytes) -> Bundle:
     """The bundle in `content`. Raises RefusedError."""
     bundle = decode_object(content, "bundle")
     media_type = bundle.get("mediaType")
-    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
+    match = _MEDIA_TYPE.fullmatch(media_type) if isinstance(media_type, str) else None
+    if match is None:
         raise RefusedError(f"bundle's mediaType {quoted(media_type)} is not supported")
     material = member(bundle, "verificationMaterial", "bundle's verificationMaterial")
-    return Bundle(material, *_open_envelope(bundle))
+    return Bundle(material, *_open_envelope(bundle), match[1] or match[2])
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
