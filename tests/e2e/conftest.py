@@ -1,4 +1,4 @@
-"""Real parts, started once a session: API server, registries, cosign.
+"""Real parts, started once a session: API server, registries, cosign; a private Sigstore once a module.
 
 A part that cannot be had on this machine skips its tests with the reason; where the environment variable CI is set
 it fails them, since there they are the point.
@@ -19,6 +19,8 @@ from devkit import manifests
 from devkit.applier import KustomizeController
 from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
+from devkit.live.instance import SigstoreServer
+from devkit.live.keyless import KeylessCosign
 from devkit.services import ALICE, BOB, Cosign, DistributionServer, RegistryServer
 from real.operation import Operator, clear
 
@@ -79,6 +81,18 @@ def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
     """The real cosign; its keys lie in a folder of the session."""
     with _or_skip():
         return Cosign(tmp_path_factory.mktemp("cosign"))
+
+
+@pytest.fixture(scope="module")
+def sigstore(cosign: Cosign) -> Iterator[SigstoreServer]:
+    """Fulcio, Rekor v2 and a timestamp authority, with keys of their own each time."""
+    yield from _started(SigstoreServer(cosign))
+
+
+@pytest.fixture(scope="module")
+def keyless(cosign: Cosign, sigstore: SigstoreServer) -> KeylessCosign:
+    """The real cosign with that Sigstore."""
+    return KeylessCosign(cosign, sigstore)
 
 
 @pytest.fixture

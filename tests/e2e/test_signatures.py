@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devkit.services import KeyPair
 from devkit.signer import MANIFEST, Kind, Signer, Upload, referrers_index, sha256
-from real.images import Image, Repository, files_in
-from real.objects import condition, has_failed, is_ready, oci_repository, outcomes, secret, verified_by
-from real.operation import Operator, fetch
+from real.images import Image, Repository
+from real.objects import oci_repository, secret, verified_by
+from real.verdicts import Declared
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from devkit.cluster import Cluster
     from devkit.controlplane import ControlPlane
     from devkit.services import Cosign
+    from real.operation import Operator
 
 pytestmark = pytest.mark.e2e
 
@@ -56,52 +55,6 @@ def bundle(request: pytest.FixtureRequest) -> bool:
 def image(repository: Repository) -> Image:
     """An image whose layer has bytes that are nowhere else."""
     return repository.publish("1.0.0", {"secret.yaml": os.urandom(2048).hex().encode()})
-
-
-@dataclass(frozen=True)
-class Declared:
-    """An object in the cluster that trusts the keys of the Secret `keys`."""
-
-    cluster: Cluster
-    operator: Operator
-    source: dict[str, Any]
-
-    def accepted(self, image: Image) -> str:
-        """The message of SourceVerified, once the image is served."""
-        ready = self.cluster.wait(self.source, is_ready)
-        assert ready["status"]["artifact"]["revision"] == image.revision
-        assert files_in(fetch(ready["status"]["artifact"]["url"])) == files_in(image.layer)
-        assert traces(self.operator.storage, image)  # so that `refused` would find some
-        verified = condition(ready, "SourceVerified")
-        assert (verified["status"], verified["reason"]) == ("True", "Succeeded")
-        return str(verified["message"])
-
-    def refused(self, image: Image) -> str:
-        """The message of SourceVerified, once the image is refused."""
-        failed = self.cluster.wait(self.source, has_failed)
-        assert outcomes(failed) == {
-            "Ready": ("False", "VerificationError"),
-            "SourceVerified": ("False", "VerificationError"),
-            "Reconciling": ("True", "ProgressingWithRetry"),
-        }
-        assert "artifact" not in failed["status"]
-        assert traces(self.operator.storage, image) == []
-        message = str(condition(failed, "SourceVerified")["message"])
-        assert condition(failed, "Ready")["message"] == message
-        return message
-
-
-def traces(storage: Path, image: Image) -> list[str]:
-    """Files that hold content of the image, as it was pushed or unpacked, or that are named after it."""
-    packed = image.layer[len(image.layer) // 2 :][:64]
-    (content,) = files_in(image.layer).values()
-    found = []
-    for path in storage.rglob("*"):
-        stored = path.read_bytes() if path.is_file() else b""
-        unpacked = b"".join(files_in(stored).values()) if path.name.startswith("sha256:") else b""
-        if image.digest in path.name or packed in stored or content[:64] in stored + unpacked:
-            found.append(str(path))
-    return found
 
 
 @pytest.fixture
@@ -215,15 +168,6 @@ def test_a_secret_without_a_public_key_trusts_nobody(declare: Any, cosign: Cosig
     cosign.sign(image.reference, key, bundle=False)
     message = declare({"cosign.key": key.public.read_bytes()}).refused(image)
     assert "no matching signatures were found for" in message
-
-
-def test_keyless_verification_is_refused_until_it_can_be_done(
-    control_plane: ControlPlane, operator: Operator, repository: Repository, image: Image, namespace: str
-) -> None:
-    source = oci_repository(namespace, "app", repository.url, ref={"tag": "1.0.0"}, verify={"provider": "cosign"})
-    control_plane.cluster.create(source)
-    message = Declared(control_plane.cluster, operator, source).refused(image)
-    assert "keyless verification is not supported yet" in message
 
 
 def test_a_refused_image_is_taken_once_it_is_signed(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,18 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from devkit.binaries import locate
 from devkit.live.ctlog import CTLogServer
 from devkit.live.issuer import AUDIENCE, Issuer
+from devkit.live.rekorv1 import RekorV1Server
 from devkit.offline.authority import Authority, to_pem
 from devkit.offline.ctlog import CTLog
 from devkit.offline.keys import key_pair
+from devkit.offline.rekor import RekorLog
 from devkit.offline.tsa import TimestampAuthority
 from devkit.offline.windows import Window, rfc3339
 from devkit.services import Service
 from devkit.startup import StartError, answers, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 REKOR = "rekor.devkit.example"
 """The name of the log: origin of its checkpoints, host of its `baseUrl` in the trusted root."""
 
+_SERVICES = ("fulcio", "rekor-tiles", "timestamp-authority")
 _PASSWORD = "devkit"
 _WEEK = 7 * 86400
 _METRICS_OF_TIMESTAMPS = 2112
@@ -47,6 +51,7 @@ class _Keys:
     authority: Authority
     ctlog: CTLog
     rekor: Signer = field(repr=False)
+    rekor_v1: RekorLog
     timestamps: TimestampAuthority
 
     @classmethod
@@ -57,6 +62,7 @@ class _Keys:
             Authority.create(window, name="devkit Fulcio"),
             CTLog.create(window),
             key_pair(),
+            RekorLog.create("v1", window, host="rekor-v1.devkit.example"),
             TimestampAuthority.create(window, authorities=("p256", "p256"), name="devkit TSA"),
         )
 
@@ -66,11 +72,15 @@ class SigstoreServer(Service):
 
     Fulcio believes two issuers: `people`, whose tokens carry an email address, and `workflows`, whose subject is the
     URI of a workflow as that of a CI system is. `trusted_root` and `signing_config` are files for cosign, written by
-    cosign itself.
+    cosign itself. `fulcio`, `timestamps` and `rekor_v1` are the URLs of services for who signs without that config; the
+    last is a stand-in.
     """
 
     trusted_root: Path
     signing_config: Path
+    fulcio: str
+    timestamps: str
+    rekor_v1: str
 
     def __init__(self, cosign: Cosign) -> None:
         super().__init__()
@@ -80,16 +90,28 @@ class SigstoreServer(Service):
         self.workflows = Issuer()
 
     def start(self) -> None:
-        for name in ("fulcio", "rekor-tiles", "timestamp-authority"):
+        for name in _SERVICES:
             locate(name)  # each may take minutes to build; nothing runs meanwhile
         self._ctlog = self.also(CTLogServer(self._keys.ctlog))
+        self.rekor_v1 = self.also(RekorV1Server(self._keys.rekor_v1)).url
         for issuer in (self.people, self.workflows):
             self.also(issuer)
-        self._fulcio = self._start_fulcio()
+        self.fulcio = self._start_fulcio()
         self._rekor = self._start_rekor()
-        self._timestamps = self._start_timestamps()
+        self.timestamps = f"{self._start_timestamps()}/api/v1/timestamp"
         self.trusted_root = self._write_trusted_root()
         self.signing_config = self._write_signing_config()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While the context lasts, the services are stopped: whoever asks one of them waits in vain."""
+        for name in _SERVICES:
+            self.keeper.kill(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in _SERVICES:
+                self.keeper.kill(name, signal.SIGCONT)
 
     def _start_fulcio(self) -> str:
         authority = self._keys.authority
@@ -127,6 +149,7 @@ class SigstoreServer(Service):
     def _start_rekor(self) -> str:
         key = self._write_private("rekor.key", self._keys.rekor)
         self._write("rekor.pub", self._keys.rekor.public_pem().decode())
+        self._write("rekor-v1.pub", self._keys.rekor_v1.key.public_pem().decode())
 
         def command(ports: list[int]) -> list[str]:
             http, grpc, metrics = ports
@@ -179,10 +202,11 @@ class SigstoreServer(Service):
         self._cosign.run(
             "trusted-root",
             "create",
-            f"--fulcio=url={self._fulcio},certificate-chain={folder / 'fulcio.pem'}",
+            f"--fulcio=url={self.fulcio},certificate-chain={folder / 'fulcio.pem'}",
             f"--ctfe=url={self._ctlog.url},public-key={folder / 'ctlog.pub'},{start_time}",
             f"--rekor=url=https://{REKOR},public-key={folder / 'rekor.pub'},{start_time},origin={REKOR}",
-            f"--tsa=url={self._timestamps},certificate-chain={folder / 'tsa.pem'}",
+            f"--rekor=url=https://{self._keys.rekor_v1.host},public-key={folder / 'rekor-v1.pub'},{start_time}",
+            f"--tsa=url={self.timestamps},certificate-chain={folder / 'tsa.pem'}",
             f"--out={out}",
         )
         return out
@@ -193,10 +217,10 @@ class SigstoreServer(Service):
         self._cosign.run(
             "signing-config",
             "create",
-            f"--fulcio=url={self._fulcio},api-version=1,{about}",
+            f"--fulcio=url={self.fulcio},api-version=1,{about}",
             f"--oidc-provider=url={self.people.url},api-version=1,{about}",
             *(f"--rekor=url={self._rekor},api-version=2,{about}", "--rekor-config=ANY"),
-            *(f"--tsa=url={self._timestamps}/api/v1/timestamp,api-version=1,{about}", "--tsa-config=ANY"),
+            *(f"--tsa=url={self.timestamps},api-version=1,{about}", "--tsa-config=ANY"),
             f"--out={out}",
         )
         return out
