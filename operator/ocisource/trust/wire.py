@@ -47,11 +47,11 @@ def decode_base64(value: object, name: str) -> bytes:
         decoded = base64.b64decode(value)
     except (binascii.Error, ValueError):
         raise RefusedError(f"{name} is not base64") from None
-    if not decoded:
-        raise RefusedError(f"{name} is empty")
     # The decoder is lenient; only what encodes to itself was canonical.
     if base64.b64encode(decoded).decode("ascii") != value:
         raise RefusedError(f"{name} is not base64")
+    if not decoded:
+        raise RefusedError(f"{name} is empty")
     return decoded
 
 

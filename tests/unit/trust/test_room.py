@@ -1,0 +1,94 @@
+"""Which policy an object gets (flux-compat H3 to H6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from devkit.offline import OfflineSigstore
+from ocisource.domain.errors import TrustError
+from ocisource.domain.evidence import BundleSignature, Material, Subject
+from ocisource.domain.source import OIDCIdentity, Verify
+from ocisource.trust.room import TrustRoom
+
+DIGEST = "sha256:" + "a" * 64
+ANYBODY = (OIDCIdentity(".*", ".*"),)
+
+
+@pytest.fixture(scope="module")
+def sigstore() -> OfflineSigstore:
+    return OfflineSigstore.create()
+
+
+def never() -> bytes:
+    raise AssertionError("the public root is not needed here")
+
+
+def room(public_root=never, **settings) -> TrustRoom:
+    return TrustRoom(public_root, lambda: 0.0, **settings)
+
+
+def accepts(policy, sigstore) -> bool:
+    evidence = BundleSignature("bundle", sigstore.identity().bundle(DIGEST))
+    return policy.judge(Subject("registry.example/app", DIGEST), evidence).accepted
+
+
+def test_a_secret_with_keys_is_trust_in_keys(bench):
+    signer = bench.signer()
+    material = Material("apps", {"cosign.pub": signer.public_pem()})
+    policy = room().policy(Verify("cosign", "pub"), material, "registry.example/app")
+    evidence = BundleSignature("bundle", signer.bundle(DIGEST))
+    assert policy.judge(Subject("registry.example/app", DIGEST), evidence).signer.startswith("key 'cosign.pub'")
+    assert policy.form == "cosign"
+
+
+def test_an_empty_secret_is_no_keyless_policy(sigstore):
+    """Rule 9: keys that are missing never lead to another way of verifying."""
+    policy = room().policy(Verify("cosign", "pub"), Material("apps", {}), "registry.example/app")
+    assert policy.flaw == "secret 'pub' has no entry that ends in '.pub'"
+    assert not accepts(policy, sigstore)
+
+
+def test_without_a_secret_identities_of_the_public_root_are_trusted(sigstore):
+    keyless = Verify("cosign", identities=ANYBODY)
+    assert accepts(room(sigstore.trusted_root).policy(keyless, Material("apps"), "registry.example/app"), sigstore)
+    foreign = OfflineSigstore.create()
+    assert not accepts(room(foreign.trusted_root).policy(keyless, Material("apps"), "registry.example/app"), sigstore)
+
+
+def test_a_root_of_ones_own_replaces_the_public_one_wholly(sigstore):
+    """H6: the public root is not even looked at."""
+    own = Verify("cosign", trusted_root_secret="root", identities=ANYBODY)
+    material = Material("apps", root={"trusted_root.json": sigstore.trusted_root()})
+    assert accepts(room().policy(own, material, "registry.example/app"), sigstore)
+    foreign = Material("apps", root={"trusted_root.json": OfflineSigstore.create().trusted_root()})
+    assert not accepts(room(sigstore.trusted_root).policy(own, foreign, "registry.example/app"), sigstore)
+
+
+@pytest.mark.parametrize("data", [None, {}], ids=["keyless", "keyed"])
+def test_a_secret_without_the_root_is_named(data):
+    """H6: read with a key, too."""
+    verify = Verify("cosign", "pub" if data is not None else "", "root", ANYBODY)
+    with pytest.raises(TrustError) as caught:
+        room().policy(verify, Material("apps", data, {"root.json": b"{}"}), "registry.example/app")
+    assert str(caught.value) == (
+        "failed to read trusted root from secret 'apps/root': 'trusted_root.json' not found in secret 'apps/root'"
+    )
+
+
+def test_a_root_that_cannot_be_used_is_named_with_its_field(sigstore):
+    own = Verify("cosign", trusted_root_secret="root", identities=ANYBODY)
+    broken = sigstore.trusted_root().replace(b'"ctlogs":[', b'"ctlogs":[5,')
+    for content, words in ((b"", "not JSON"), (b"[]", "not a JSON object"), (broken, "ctlogs[0]")):
+        with pytest.raises(TrustError) as caught:
+            room().policy(own, Material("apps", root={"trusted_root.json": content}), "registry.example/app")
+        assert str(caught.value).startswith("unable to parse trusted root from secret 'apps/root': ")
+        assert words in str(caught.value)
+
+
+def test_identities_can_be_required(sigstore):
+    """--require-oidc-identity."""
+    strict = room(sigstore.trusted_root, require_identity=True)
+    with pytest.raises(TrustError, match="matchOIDCIdentity is required by --require-oidc-identity"):
+        strict.policy(Verify("cosign"), Material("apps"), "registry.example/app")
+    assert accepts(strict.policy(Verify("cosign", identities=ANYBODY), Material("apps"), "r.example/app"), sigstore)
+    strict.policy(Verify("cosign", "pub"), Material("apps", {}), "registry.example/app")
