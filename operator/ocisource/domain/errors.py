@@ -10,7 +10,8 @@
      ├─ RegistryError         the registry (or the way to it) answered with an error
      │   └─ ManifestError     what it answered is no manifest that can be used
      ├─ SecretError           a Secret is missing or unusable
-     ├─ TrustError            trust material cannot be used (a key that does not parse)
+     ├─ TrustError            trust material cannot be used (a key that does not parse), or nobody that it trusts signed
+     ├─ Unjudged              who signed cannot be told now, since an answer is missing
      ├─ LayerError            the content of a layer breaks a rule
      ├─ StoreError            the disk refused
      └─ ClusterError          the Kubernetes API refused
@@ -94,7 +95,13 @@ class SecretMissing(SecretError):
 
 
 class TrustError(RoomError):
-    """Trust material cannot be used, so nothing can be verified with it (signatures.md rule 9)."""
+    """A verdict: nobody who is trusted signed, or trust material cannot be used, so that nothing can be verified with
+    it (signatures.md rule 9)."""
+
+
+class Unjudged(RoomError):
+    """Nobody can say now who signed: the registry or the API server did not answer. Unlike TrustError this is no
+    verdict, and nothing that was verified before is the worse for it."""
 
 
 class LayerError(RoomError):
@@ -126,15 +133,19 @@ class Failure(Exception):
 
     `condition` is the type that turns bad: FetchFailed, StorageOperationFailed (True), SourceVerified
     (False), or None where the failure has no condition of its own. `stalls` means that only a change
-    of the object can help, so it is not retried (flux-compat B10).
+    of the object can help, so it is not retried (flux-compat B10). `verdict` means that the signature was looked at, or
+    can count for nobody: not that the registry or the API server gave no answer.
     """
 
-    def __init__(self, condition: str | None, reason: str, message: str, *, stalls: bool = False) -> None:
+    def __init__(
+        self, condition: str | None, reason: str, message: str, *, stalls: bool = False, verdict: bool = False
+    ) -> None:
         super().__init__(message)
         self.condition = condition
         self.reason = reason
         self.message = message
         self.stalls = stalls
+        self.verdict = verdict
 
 
 def quoted(text: str) -> str:

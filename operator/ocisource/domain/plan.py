@@ -23,13 +23,14 @@ SHOWN_FINGERPRINT = 16
 @dataclass(frozen=True)
 class Situation:
     """What the checks look at. `trust` is the fingerprint of the policy of today; `whole` says whether the stored
-    tarball is there and whole."""
+    tarball is there and whole, `overdue` whether the verdict has grown too old (--verify-interval)."""
 
     source: Source
     status: Status
     revision: Revision
     whole: bool
     trust: str = ""
+    overdue: bool = False
 
 
 Check = Callable[[Situation], str]
@@ -100,6 +101,10 @@ def _trust_has_changed(situation: Situation) -> str:
     return "" if said else "what is trusted has changed since the verdict"
 
 
+def _verdict_is_old(situation: Situation) -> str:
+    return "--verify-interval has passed since the verdict" if situation.overdue else ""
+
+
 def _verdict(situation: Situation) -> str:
     verdict = situation.status.condition(c.SOURCE_VERIFIED)
     return verdict.message if verdict else ""
@@ -112,6 +117,7 @@ _VERIFY: tuple[Check, ...] = (
     _spec_changed_since,
     _verdict_is_about_another_revision,
     _trust_has_changed,
+    _verdict_is_old,
 )
 _FETCH: tuple[Check, ...] = (
     _nothing_whole_in_storage,

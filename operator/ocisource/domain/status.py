@@ -54,7 +54,9 @@ class Report:
     `kept` is the artifact that was in storage when the pass began and is whole, under today's URL; `damage` says what
     was wrong with one that is not ("" if it disappeared, None if nothing was wrong). `stored` is the artifact that
     this pass put there. `resolved` is the revision and the name that resolved to it. `verified` is what SourceVerified
-    says, "" if no verification was due. `collected` counts the old tarballs that retention deleted.
+    says, "" if no verification was due; `unjudged` says why the revision passes without a verdict, "" where it does not
+    (H7). `withdrawn` is true where the artifact was taken out of storage. `collected` counts the old tarballs that
+    retention deleted.
     """
 
     kept: Artifact | None = None
@@ -63,6 +65,8 @@ class Report:
     resolved: Revision | None = None
     reference: str = ""
     verified: str = ""
+    unjudged: str = ""
+    withdrawn: bool = False
     stored: Artifact | None = None
     latest_url: str = ""
     notes: tuple[Event, ...] = ()
@@ -196,13 +200,17 @@ def concluded(source: Source, found: Status, report: Report, now: str) -> Status
 
 
 def _mark_revision(marks: c.Conditions, report: Report) -> None:
+    if report.withdrawn:
+        marks.drop(c.ARTIFACT_OUTDATED)
     if report.kept is not None and report.resolved is not None and str(report.resolved) != report.kept.revision:
         marks.set(c.ARTIFACT_OUTDATED, c.TRUE, "NewRevision", _new_revision(report))
 
 
 def _mark_verdict(marks: c.Conditions, source: Source, report: Report) -> None:
-    """A verdict of an earlier pass stays only if it was good; one that is no longer asked for goes (H1)."""
-    if marks.status(c.SOURCE_VERIFIED) == c.FALSE or (source.verify is None and report.resolved is not None):
+    """A verdict of an earlier pass stays only if it was good; one that is no longer asked for goes (H1), and so does
+    one where the policy lets pass without any (H7)."""
+    unasked = source.verify is None and report.resolved is not None
+    if marks.status(c.SOURCE_VERIFIED) == c.FALSE or unasked or report.unjudged:
         marks.drop(c.SOURCE_VERIFIED)
     if report.verified:
         marks.set(c.SOURCE_VERIFIED, c.TRUE, c.SUCCEEDED, report.verified)

@@ -8,24 +8,20 @@ from dataclasses import dataclass, replace
 
 from ocisource.domain.access import Access, Repository
 from ocisource.domain.content import Artifact, Revision
-from ocisource.domain.errors import Failure, InvalidRange, SecretError, SecretMissing, StoreError, TrustError
-from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
+from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, StoreError
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
 from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest, parse_url
-from ocisource.domain.source import Source, Verify
-from ocisource.domain.status import NORMAL, Event, Report, Status
-from ocisource.ports import Policy, Registry, Secrets, Store, Trust
-from ocisource.reconcile import steps
+from ocisource.domain.source import Source
+from ocisource.domain.status import NORMAL, WARNING, Event, Report, Status
+from ocisource.ports import Registry, Secrets, Store, Trust
+from ocisource.reconcile import material, steps
 from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
+from ocisource.reconcile.verdicts import Verdicts, Witness
 
 Journal = Callable[[str, str], None]
 """Told of each step as it ends: its name and what came of it, in words for people."""
-
-Witness = Callable[[Evidence, Judgement], None]
-"""Told of each judgement as it falls. Who has a witness wants them all: the search goes on past the first signature
-that counts, and no verdict of another time stands in for it."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +42,45 @@ def _unread(_step: str, _outcome: str) -> None:
     """The journal of a pass that nobody reads along."""
 
 
-class Corridor:
-    """Runs passes. It keeps nothing about objects."""
+@dataclass(frozen=True)
+class _Shared:
+    """Work that passes share, also those over other objects."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    tarballs: Tarballs
+    verdicts: Verdicts
+
+
+class Corridor:
+    """Runs passes. It keeps nothing about objects. With `withdrawing` the artifact of an object whose verification
+    fails is taken away; else the last one that was verified stays served."""
+
+    def __init__(self, rooms: Rooms, *, withdrawing: bool = False) -> None:
         self._rooms = rooms
-        self._tarballs = Tarballs(rooms.registry, rooms.store)
+        self._withdrawing = withdrawing
+        self._shared = _Shared(Tarballs(rooms.registry, rooms.store), Verdicts(rooms.registry))
 
     async def run(
-        self, source: Source, found: Status, journal: Journal = _unread, witness: Witness | None = None
+        self,
+        source: Source,
+        found: Status,
+        journal: Journal = _unread,
+        witness: Witness | None = None,
+        *,
+        anew: bool = False,
     ) -> Report:
-        """One pass over an object that is neither suspended nor being deleted.
+        """One pass over an object that is neither suspended nor being deleted. With `anew` no verdict of an earlier
+        pass counts.
 
         How it failed stands in the report; `spec.timeout` bounds all its registry work together (flux-compat J6).
         """
-        walk = _Walk(self._rooms, self._tarballs, source, found, journal, witness=witness)
+        walk = _Walk(self._rooms, self._shared, source, found, journal, witness=witness, anew=anew)
         return await self._walk(walk, fetching=True)
 
     async def judge(
         self, source: Source, found: Status, journal: Journal = _unread, witness: Witness | None = None
     ) -> Report:
         """A pass that ends with the verdict: nothing is fetched or stored."""
-        walk = _Walk(self._rooms, self._tarballs, source, found, journal, witness=witness)
+        walk = _Walk(self._rooms, self._shared, source, found, journal, witness=witness)
         return await self._walk(walk, fetching=False)
 
     async def _walk(self, walk: _Walk, *, fetching: bool) -> Report:
@@ -80,6 +93,8 @@ class Corridor:
                 await walk.fetch(access, revision)
         except Failure as failure:
             walk.report = replace(walk.report, failure=failure)
+            if failure.verdict and self._withdrawing:
+                await walk.withdraw()
         return walk.report
 
 
@@ -89,19 +104,21 @@ class _Walk:
     def __init__(
         self,
         rooms: Rooms,
-        tarballs: Tarballs,
+        shared: _Shared,
         source: Source,
         found: Status,
         journal: Journal,
         *,
         witness: Witness | None,
+        anew: bool = False,
     ) -> None:
         self._rooms = rooms
-        self._tarballs = tarballs
+        self._shared = shared
         self._source = source
         self._found = found
         self._journal = journal
         self._witness = witness
+        self._anew = anew
         self._deadline = steps.Deadline.after(source.timeout)
         self.report = Report(latest_url=self._url(rooms.store.latest_path(source.namespace, source.name)))
 
@@ -196,43 +213,43 @@ class _Walk:
             self._journal("verified", "not asked for: spec.verify is not set")
             return
         async with steps.verification(verify).until(self._deadline):
-            policy = self._rooms.trust().policy(verify, await self._material(verify), str(access.repository))
+            trusted = await material.gather(self._rooms.secrets, self._source.namespace, verify)
+            policy = self._rooms.trust().policy(verify, trusted, str(access.repository))
+            if policy.waived:
+                self._pass_unjudged(policy.waived)
+                return
             if not must_verify(self._situation(revision, policy.fingerprint)):
                 self._journal("verified", "the verdict of an earlier pass holds")
                 return
-            signer = await self._signer(policy, access, revision.digest)
-        self.report = replace(self.report, verified=verified_message(revision, signer, policy.fingerprint))
-        self._journal("verified", f"{revision.digest} is signed by {signer}")
+            judgement = await self._shared.verdicts.give(
+                policy, access, revision.digest, anew=self._anew, witness=self._witness
+            )
+        if not judgement.accepted:
+            self._pass_unjudged(judgement.ignored)
+            return
+        verified = verified_message(revision, judgement.signer, policy.fingerprint)
+        self.report = replace(self.report, verified=verified)
+        self._journal("verified", f"{revision.digest} is signed by {judgement.signer}")
+        if policy.open:
+            self._note("IdentityNotRestricted", f"{policy.open}; signed by {judgement.signer}", WARNING)
 
-    async def _material(self, verify: Verify) -> Material:
-        """What the Secrets of `spec.verify` hold. Raises SecretErrors."""
-        namespace, secrets = self._source.namespace, self._rooms.secrets
-        data = (await secrets.secret(namespace, verify.secret))[1] if verify.secret else None
-        if not verify.trusted_root_secret:
-            return Material(namespace, data)
+    def _pass_unjudged(self, reason: str) -> None:
+        """The policy lets the revision pass without a verdict, so none is remembered (flux-compat H7)."""
+        self.report = replace(self.report, unjudged=reason)
+        self._journal("verified", f"accepted without a verdict: {reason}")
+
+    async def withdraw(self) -> None:
+        """Takes the artifact out of the status and out of storage. What storage does not let go now is tried again by
+        the next pass, since that fails in the same way or stores what is verified."""
+        source, artifact = self._source, self._found.artifact
         try:
-            _, root = await secrets.secret(namespace, verify.trusted_root_secret)
-        except SecretError as error:
-            place = f"{namespace}/{verify.trusted_root_secret}"
-            raise TrustError(f"failed to read trusted root from secret '{place}': {error}") from error
-        return Material(namespace, data, root)
-
-    async def _signer(self, policy: Policy, access: Access, digest: str) -> str:
-        """Who signed. One good signature is enough, and a bad one hides none (signatures.md rule 3)."""
-        subject = Subject(str(access.repository), digest)
-        signer, refused = "", list[tuple[str, str]]()
-        async for evidence in self._rooms.registry.signatures(access, digest, policy.form):
-            judgement = policy.judge(subject, evidence)
-            if self._witness:
-                self._witness(evidence, judgement)
-            if not judgement.accepted:
-                refused.append((evidence.name, judgement.reason))
-            elif self._witness is None:
-                return judgement.signer
-            signer = signer or judgement.signer
-        if signer:
-            return signer
-        raise TrustError(policy.refusal(subject, refused))
+            await self._rooms.store.remove(source.namespace, source.name)
+        except StoreError as error:
+            self._note(error.reason, f"the artifact could not be taken out of storage: {error}", WARNING)
+        if artifact is not None:
+            withdrawn = f"artifact with revision '{artifact.revision}' withdrawn, since verification failed"
+            self._note("ArtifactWithdrawn", withdrawn, WARNING)
+        self.report = replace(self.report, kept=None, withdrawn=True)
 
     async def fetch(self, access: Access, revision: Revision) -> None:
         """Puts the tarball of the revision into storage, unless it is there (flux-compat B7 to B9)."""
@@ -242,7 +259,7 @@ class _Walk:
         source = self._source
         async with steps.pull(source.url).until(self._deadline):
             wanted = Wanted(access, revision.digest, source.ignore)
-            tarball = await self._tarballs.get(source.namespace, source.name, wanted)
+            tarball = await self._shared.tarballs.get(source.namespace, source.name, wanted)
         self._journal("layer", f"{tarball.layer.media_type} {tarball.layer.digest} ({tarball.layer.size} bytes)")
         if tarball.file.dropped:
             self._note("SymlinksDropped", _dropped_links(tarball))
@@ -263,13 +280,13 @@ class _Walk:
 
     def _situation(self, revision: Revision, trust: str = "") -> Situation:
         whole = self.report.kept is not None
-        return Situation(self._source, self._found, revision, whole, trust)
+        return Situation(self._source, self._found, revision, whole, trust, self._anew)
 
     def _url(self, path: str) -> str:
         return f"{self._rooms.advertised}/{path}"
 
-    def _note(self, reason: str, message: str) -> None:
-        self.report = replace(self.report, notes=(*self.report.notes, Event(NORMAL, reason, message)))
+    def _note(self, reason: str, message: str, kind: str = NORMAL) -> None:
+        self.report = replace(self.report, notes=(*self.report.notes, Event(kind, reason, message)))
 
 
 def _dropped_links(tarball: Tarball) -> str:

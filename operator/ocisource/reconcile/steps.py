@@ -20,7 +20,9 @@ from ocisource.domain.errors import (
     LayerError,
     ManifestError,
     RoomError,
+    SecretMissing,
     StoreError,
+    TrustError,
 )
 from ocisource.domain.source import Verify
 
@@ -53,7 +55,8 @@ class Step:
     prefix: str
 
     def failed(self, problem: object, *, stalls: bool = False) -> Failure:
-        return Failure(self.condition, self.reason, f"{self.prefix}: {problem}", stalls=stalls)
+        judged = self.condition == c.SOURCE_VERIFIED and isinstance(problem, TrustError | SecretMissing)
+        return Failure(self.condition, self.reason, f"{self.prefix}: {problem}", stalls=stalls, verdict=judged)
 
     @asynccontextmanager
     async def until(self, deadline: Deadline) -> AsyncIterator[None]:
@@ -103,7 +106,8 @@ def resolution() -> Step:
 
 
 def verification(verify: Verify) -> Step:
-    """C12."""
+    """C12. Its failure is a verdict where signatures were judged and none counts, or where the Secret is gone or
+    cannot be used; it is none where an answer is missing."""
     keyless = verify.provider == "cosign" and not verify.secret
     provider = "cosign keyless" if keyless else verify.provider
     prefix = f"failed to verify the signature using provider '{provider}'"
