@@ -43,6 +43,11 @@ class Registry(Protocol):
         The `digest` of the answer is the one asked for; layers and annotations are the child's."""
         ...
 
+    async def describe(self, access: Access, digest: str, /) -> Descriptor:
+        """Media type, digest and size of the manifest or index at `digest`, whose bytes were hashed: what Notation
+        signs."""
+        ...
+
     async def blob(self, access: Access, descriptor: Descriptor, spool: Spool, /) -> None:
         """Writes the blob into the spool and returns only if size and digest are the descriptor's (J3)."""
         ...

@@ -6,11 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from devkit.ocicontent import SIMPLE_SIGNING, Content
+from devkit.ocicontent import NOTATION, SIMPLE_SIGNING, Content
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
-from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature
+from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, NotationSignature
 from ocisource.ports import Spool
 
 Fault = Callable[[str], Awaitable[None]]
@@ -61,6 +61,14 @@ class FakeRegistry:
         layers = tuple(_descriptor(layer) for layer in document["layers"])
         return Manifest(digest, media_type, layers, document.get("annotations", {}))
 
+    async def describe(self, access: Access, digest: str) -> Descriptor:
+        await self._called("describe")
+        try:
+            media_type, content = self._content.found(access.repository.path).manifests[digest]
+        except KeyError:
+            raise RegistryError(f"{_url(access, digest)}: MANIFEST_UNKNOWN: manifest unknown", 404) from None
+        return Descriptor(media_type, digest, len(content))
+
     async def blob(self, access: Access, descriptor: Descriptor, spool: Spool) -> None:
         await self._called("blob")
         spool.write(self._content.found(access.repository.path).blobs[descriptor.digest])
@@ -68,6 +76,12 @@ class FakeRegistry:
     async def signatures(self, access: Access, digest: str, form: str) -> AsyncIterator[Evidence]:
         await self._called("signatures")
         repository = self._content.found(access.repository.path)
+        if form == "notation":
+            for referrer in self._content.referrers(access.repository.path, digest):
+                if referrer["artifactType"] == NOTATION:
+                    layer = json.loads(repository.manifests[referrer["digest"]][1])["layers"][0]
+                    yield NotationSignature("signature", layer["mediaType"], repository.blobs[layer["digest"]])
+            return
         tagged = repository.tags.get(digest.replace(":", "-") + ".sig")
         if tagged is not None:
             for layer in json.loads(repository.manifests[tagged][1])["layers"]:

@@ -17,6 +17,7 @@ LAYER = "application/vnd.cncf.flux.content.v1.tar+gzip"
 CONFIG = "application/vnd.cncf.flux.config.v1+json"
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+NOTATION = "application/vnd.cncf.notary.signature"
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

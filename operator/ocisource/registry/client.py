@@ -60,6 +60,7 @@ class OCIRegistry:
         self._tag_lists: Flight[Access, tuple[str, ...]] = Flight()
         self._digests: Flight[tuple[Access, str], str] = Flight()
         self._manifests: Flight[tuple[Access, str], Manifest] = Flight()
+        self._descriptors: Flight[tuple[Access, str], Descriptor] = Flight()
 
     async def close(self) -> None:
         """Ends every connection."""
@@ -82,6 +83,11 @@ class OCIRegistry:
         """
         return await self._manifests.join((access, digest), partial(self._manifest, access, checked_digest(digest)))
 
+    async def describe(self, access: Access, digest: str, /) -> Descriptor:
+        """Media type, digest and size of the manifest or index at `digest`, whose bytes were hashed. Raises
+        RegistryError."""
+        return await self._descriptors.join((access, digest), partial(self._describe, access, checked_digest(digest)))
+
     async def blob(self, access: Access, descriptor: Descriptor, spool: Spool, /) -> None:
         """Writes the blob into the spool and returns only if size and digest are the descriptor's (flux-compat J3).
 
@@ -94,8 +100,9 @@ class OCIRegistry:
         await download(self._transport, access, descriptor, spool)
 
     def signatures(self, access: Access, digest: str, form: Form, /) -> AsyncIterator[Evidence]:
-        """Everything that claims to sign `digest`, legacy first, as it is asked for (signatures.md)."""
-        return Signatures(self._transport, access, checked_digest(digest)).found()
+        """Everything of the form that claims to sign `digest`, as it is asked for (signatures.md)."""
+        search = Signatures(self._transport, access, checked_digest(digest))
+        return search.notation() if form == "notation" else search.cosign()
 
     async def _tags(self, access: Access) -> tuple[str, ...]:
         path: str | None = f"/v2/{access.repository.path}/tags/list?n={_PAGE_SIZE}"
@@ -159,14 +166,22 @@ class OCIRegistry:
             raise RegistryError(f"the inline content of {descriptor.digest} does not match this digest")
         return _parsed(descriptor.data, descriptor.media_type)
 
+    async def _describe(self, access: Access, digest: str) -> Descriptor:
+        reply = await self._fetched(access, digest)
+        return Descriptor(_document(reply).media_type, digest, len(reply.body))
+
     async def _document(self, access: Access, digest: str) -> Document:
+        return _document(await self._fetched(access, digest))
+
+    async def _fetched(self, access: Access, digest: str) -> Reply:
+        """The manifest or index, whose bytes are those of the digest."""
         path = _manifest_path(access, digest)
         reply = await self._transport.get(access, path, accept=ACCEPT, bound=MANIFEST_BYTES)
         found = sha256(reply.body)
         if found != digest:
             where = f"{access.repository}@{digest}"
             raise RegistryError(f'manifest digest: "{found}" does not match requested digest: "{digest}" for "{where}"')
-        return _parsed(reply.body, reply.headers.get("Content-Type", ""))
+        return reply
 
 
 def _manifest_path(access: Access, reference: str) -> str:
@@ -181,6 +196,10 @@ def _told(head: Reply) -> str:
         return checked_digest(head.headers.get("Docker-Content-Digest", ""))
     except RegistryError:
         return ""
+
+
+def _document(reply: Reply) -> Document:
+    return _parsed(reply.body, reply.headers.get("Content-Type", ""))
 
 
 def _parsed(content: bytes, content_type: str) -> Document:

@@ -1,4 +1,5 @@
-"""Everything in a registry that claims to sign a digest (signatures.md: legacy, bundles, discovery, rules 3 and 6).
+"""Everything in a registry that claims to sign a digest (signatures.md: legacy, bundles, Notation, discovery, rules 3
+and 6).
 
 Found here, judged elsewhere. What cannot be read becomes an Unreadable with its reason: it never counts, and it
 never hides another one. Nothing is fetched before it is asked for, so that the first good signature ends the search.
@@ -6,13 +7,13 @@ never hides another one. Nothing is fetched before it is asked for, so that the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor
 from ocisource.domain.errors import RegistryError
-from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, Unreadable
+from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, NotationSignature, Unreadable
 from ocisource.registry.blobs import download
 from ocisource.registry.errors import is_unanswered
 from ocisource.registry.limits import MANIFEST_BYTES, SIGNATURE_BYTES, SIGNATURES
@@ -24,8 +25,9 @@ SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+NOTATION = "application/vnd.cncf.notary.signature"
 
-# Referrers of these types may hold a bundle: some registries name the config's type, or none, instead of the
+# Referrers of these types may be any: some registries name the config's type, or none, instead of the
 # manifest's own. The manifest itself tells.
 _UNTOLD = frozenset({"", "application/vnd.oci.empty.v1+json"})
 # Answers of registries without the referrers API (distribution-spec has 404; the others are seen as well).
@@ -54,12 +56,25 @@ class Signatures:
     access: Access
     digest: str
 
-    async def found(self) -> AsyncIterator[Evidence]:
+    async def cosign(self) -> AsyncIterator[Evidence]:
         """Legacy signatures first, then bundles."""
         async for evidence in self._legacy():
             yield evidence
         async for evidence in self._bundles():
             yield evidence
+
+    async def notation(self) -> AsyncIterator[Evidence]:
+        """Notation's signatures."""
+
+        def promising(child: Child) -> bool:
+            return child.artifact_type == NOTATION or child.artifact_type in _UNTOLD
+
+        async for child in self._promising("signatures", promising):
+            if isinstance(child, Unreadable):
+                yield child
+                continue
+            async for evidence in self._notation(child):
+                yield evidence
 
     async def _legacy(self) -> AsyncIterator[Evidence]:
         tag = self.digest.replace(":", "-") + ".sig"
@@ -84,24 +99,24 @@ class Signatures:
             yield Unreadable("legacy signatures", f"only the first {SIGNATURES} of {len(layers)} were looked at")
 
     async def _bundles(self) -> AsyncIterator[Evidence]:
-        looked_at, attestations = 0, 0
-        async for child in self._referrers():
+        attestations: list[Child] = []
+
+        def promising(child: Child) -> bool:
+            if not _may_hold_bundle(child):
+                return False
+            if child.descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE) == SIGN_PREDICATE:
+                return True
+            attestations.append(child)
+            return False
+
+        async for child in self._promising("bundles", promising):
             if isinstance(child, Unreadable):
                 yield child
                 continue
-            if not _may_hold_bundle(child):
-                continue
-            if child.descriptor.annotations.get(PREDICATE_ANNOTATION, SIGN_PREDICATE) != SIGN_PREDICATE:
-                attestations += 1
-                continue
-            looked_at += 1
-            if looked_at > SIGNATURES:
-                yield Unreadable("bundles", f"only the first {SIGNATURES} referrers were looked at")
-                break
             async for evidence in self._bundle(child):
                 yield evidence
         if attestations:
-            yield Unreadable("attestations", f"{attestations} found, which are not signatures")
+            yield Unreadable("attestations", f"{len(attestations)} found, which are not signatures")
 
     async def _bundle(self, child: Child) -> AsyncIterator[Evidence]:
         name = f"bundle {child.descriptor.digest[:19]}"
@@ -117,6 +132,36 @@ class Signatures:
             yield BundleSignature(name, await self._blob(layers[0]))
         except RegistryError as error:
             yield _unreadable(name, error)
+
+    async def _notation(self, child: Child) -> AsyncIterator[Evidence]:
+        name = f"signature {child.descriptor.digest[:19]}"
+        try:
+            document = await self._manifest(child.descriptor.digest)
+            if document is None or (document.artifact_type != NOTATION and child.artifact_type in _UNTOLD):
+                return  # some other referrer
+            if document.artifact_type != NOTATION:
+                raise RegistryError(f"its manifest is not of the type {NOTATION}")
+            if document.subject != self.digest:
+                raise RegistryError("it refers to another digest")
+            if len(document.layers) != 1:
+                raise RegistryError(f"it has {len(document.layers)} layers instead of one")
+            layer = document.layers[0]
+            yield NotationSignature(name, layer.media_type, await self._blob(layer))
+        except RegistryError as error:
+            yield _unreadable(name, error)
+
+    async def _promising(self, what: str, promising: Callable[[Child], bool]) -> AsyncIterator[Child | Unreadable]:
+        """The referrers that are worth a look, so many of them as are looked at."""
+        looked_at = 0
+        async for child in self._referrers():
+            if isinstance(child, Unreadable):
+                yield child
+            elif promising(child):
+                looked_at += 1
+                if looked_at > SIGNATURES:
+                    yield Unreadable(what, f"only the first {SIGNATURES} referrers were looked at")
+                    return
+                yield child
 
     async def _referrers(self) -> AsyncIterator[Child | Unreadable]:
         """Descriptors of what refers to the digest: by the API, or by the tag that stands for it."""
