@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := operator tools tests bench
 export PYTHONPATH := tools
 
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench lock root clean
 
 help:
 	@echo "make run     the main job on real parts: push, sign, apply, watch it become Ready (ONCE=1 ends after it)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   the five scenarios of bench/README.md"
 	@echo "make format  puts the code into its format"
 	@echo "make lock    resolves the dependencies anew into requirements/"
+	@echo "make root    takes the shipped trusted root anew from the locked sigstore package"
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -53,6 +54,9 @@ lock:
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements/operator.txt
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --extra cli --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
+
+root: $(READY)
+	@$(BIN)/python -m devkit.shippedroot
 
 clean:
 	rm -rf $(VENV) .run dist
