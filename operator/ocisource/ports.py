@@ -102,9 +102,9 @@ class Policy(Protocol):
 class Trust(Protocol):
     """Bytes in, verdict out. No I/O."""
 
-    def policy(self, verify: Verify, material: Material, repository: str, /) -> Policy:
-        """The policy of an object for a repository (`host[:port]/path`). Raises TrustError, naming the Secret's
-        entry and the field that cannot be used."""
+    def policy(self, verify: Verify, material: Material, subject: Subject, /) -> Policy:
+        """The policy of an object for a subject: Notation's depends on its repository. Raises TrustError, naming the
+        Secret's entry and the field that cannot be used."""
         ...
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ocisource.domain.access import Access, Repository
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, StoreError
+from ocisource.domain.evidence import Subject
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
@@ -214,7 +215,7 @@ class _Walk:
             return
         async with steps.verification(verify).until(self._deadline):
             trusted = await material.gather(self._rooms.secrets, self._source.namespace, verify)
-            policy = self._rooms.trust().policy(verify, trusted, str(access.repository))
+            policy = self._rooms.trust().policy(verify, trusted, Subject(str(access.repository), revision.digest))
             if policy.waived:
                 self._pass_unjudged(policy.waived)
                 return

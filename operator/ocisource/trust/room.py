@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ocisource.domain.errors import TrustError
-from ocisource.domain.evidence import Material
+from ocisource.domain.evidence import Material, Subject
 from ocisource.domain.source import Verify
 from ocisource.ports import Policy
 from ocisource.trust.keyed import read_keys
@@ -28,15 +28,22 @@ class TrustRoom:
     now: Callable[[], float] = field(repr=False)
     require_identity: bool = False
 
-    def policy(self, verify: Verify, material: Material, repository: str) -> Policy:
+    def policy(self, verify: Verify, material: Material, subject: Subject) -> Policy:
         """The policy that the object asks for. Raises TrustError (signatures.md rule 9)."""
         if verify.provider == "notation":
-            raise TrustError("spec.verify.provider notation is not supported yet")
+            return self._notation(verify, material, subject)
         # Read with a key, too, and then not used (flux-compat H6).
         root = None if material.root is None else _root_entry(verify, material)
         if material.data is not None:
             return read_keys(verify.secret, material.data)
         return self._keyless(verify, material.namespace, root)
+
+    def _notation(self, verify: Verify, material: Material, subject: Subject) -> Policy:
+        from ocisource.trust.notation.policy import read_notation  # noqa: PLC0415 - a process pays for what it uses
+
+        if material.data is None:
+            raise TrustError(f"verification secret cannot be empty: '{subject}'")
+        return read_notation(f"{material.namespace}/{verify.secret}", material.data, subject.repository, self.now)
 
     def _keyless(self, verify: Verify, namespace: str, root: bytes | None) -> Policy:
         from ocisource.trust.keyless import read_identity_policy  # noqa: PLC0415 - a process pays for what it uses

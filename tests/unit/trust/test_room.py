@@ -1,16 +1,19 @@
-"""Which policy an object gets (flux-compat H3 to H6)."""
+"""Which policy an object gets (flux-compat H3 to H7)."""
 
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from devkit.offline import OfflineSigstore
+from devkit.signer import to_json
 from ocisource.domain.errors import TrustError
 from ocisource.domain.evidence import BundleSignature, Material, Subject
 from ocisource.domain.source import OIDCIdentity, Verify
 from ocisource.trust.room import TrustRoom
 
 DIGEST = "sha256:" + "a" * 64
+SUBJECT = Subject("registry.example/app", DIGEST)
 ANYBODY = (OIDCIdentity(".*", ".*"),)
 
 
@@ -29,39 +32,39 @@ def room(public_root=never, **settings) -> TrustRoom:
 
 def accepts(policy, sigstore) -> bool:
     evidence = BundleSignature("bundle", sigstore.identity().bundle(DIGEST))
-    return policy.judge(Subject("registry.example/app", DIGEST), evidence).accepted
+    return policy.judge(SUBJECT, evidence).accepted
 
 
 def test_a_secret_with_keys_is_trust_in_keys(bench):
     signer = bench.signer()
     material = Material("apps", {"cosign.pub": signer.public_pem()})
-    policy = room().policy(Verify("cosign", "pub"), material, "registry.example/app")
+    policy = room().policy(Verify("cosign", "pub"), material, SUBJECT)
     evidence = BundleSignature("bundle", signer.bundle(DIGEST))
-    assert policy.judge(Subject("registry.example/app", DIGEST), evidence).signer.startswith("key 'cosign.pub'")
+    assert policy.judge(SUBJECT, evidence).signer.startswith("key 'cosign.pub'")
     assert policy.form == "cosign"
 
 
 def test_an_empty_secret_is_no_keyless_policy(sigstore):
     """Rule 9: keys that are missing never lead to another way of verifying."""
-    policy = room().policy(Verify("cosign", "pub"), Material("apps", {}), "registry.example/app")
+    policy = room().policy(Verify("cosign", "pub"), Material("apps", {}), SUBJECT)
     assert policy.flaw == "secret 'pub' has no entry that ends in '.pub'"
     assert not accepts(policy, sigstore)
 
 
 def test_without_a_secret_identities_of_the_public_root_are_trusted(sigstore):
     keyless = Verify("cosign", identities=ANYBODY)
-    assert accepts(room(sigstore.trusted_root).policy(keyless, Material("apps"), "registry.example/app"), sigstore)
+    assert accepts(room(sigstore.trusted_root).policy(keyless, Material("apps"), SUBJECT), sigstore)
     foreign = OfflineSigstore.create()
-    assert not accepts(room(foreign.trusted_root).policy(keyless, Material("apps"), "registry.example/app"), sigstore)
+    assert not accepts(room(foreign.trusted_root).policy(keyless, Material("apps"), SUBJECT), sigstore)
 
 
 def test_a_root_of_ones_own_replaces_the_public_one_wholly(sigstore):
     """H6: the public root is not even looked at."""
     own = Verify("cosign", trusted_root_secret="root", identities=ANYBODY)
     material = Material("apps", root={"trusted_root.json": sigstore.trusted_root()})
-    assert accepts(room().policy(own, material, "registry.example/app"), sigstore)
+    assert accepts(room().policy(own, material, SUBJECT), sigstore)
     foreign = Material("apps", root={"trusted_root.json": OfflineSigstore.create().trusted_root()})
-    assert not accepts(room(sigstore.trusted_root).policy(own, foreign, "registry.example/app"), sigstore)
+    assert not accepts(room(sigstore.trusted_root).policy(own, foreign, SUBJECT), sigstore)
 
 
 @pytest.mark.parametrize("data", [None, {}], ids=["keyless", "keyed"])
@@ -69,7 +72,7 @@ def test_a_secret_without_the_root_is_named(data):
     """H6: read with a key, too."""
     verify = Verify("cosign", "pub" if data is not None else "", "root", ANYBODY)
     with pytest.raises(TrustError) as caught:
-        room().policy(verify, Material("apps", data, {"root.json": b"{}"}), "registry.example/app")
+        room().policy(verify, Material("apps", data, {"root.json": b"{}"}), SUBJECT)
     assert str(caught.value) == (
         "failed to read trusted root from secret 'apps/root': 'trusted_root.json' not found in secret 'apps/root'"
     )
@@ -80,7 +83,7 @@ def test_a_root_that_cannot_be_used_is_named_with_its_field(sigstore):
     broken = sigstore.trusted_root().replace(b'"ctlogs":[', b'"ctlogs":[5,')
     for content, words in ((b"", "not JSON"), (b"[]", "not a JSON object"), (broken, "ctlogs[0]")):
         with pytest.raises(TrustError) as caught:
-            room().policy(own, Material("apps", root={"trusted_root.json": content}), "registry.example/app")
+            room().policy(own, Material("apps", root={"trusted_root.json": content}), SUBJECT)
         assert str(caught.value).startswith("unable to parse trusted root from secret 'apps/root': ")
         assert words in str(caught.value)
 
@@ -89,6 +92,31 @@ def test_identities_can_be_required(sigstore):
     """--require-oidc-identity."""
     strict = room(sigstore.trusted_root, require_identity=True)
     with pytest.raises(TrustError, match="matchOIDCIdentity is required by --require-oidc-identity"):
-        strict.policy(Verify("cosign"), Material("apps"), "registry.example/app")
-    assert accepts(strict.policy(Verify("cosign", identities=ANYBODY), Material("apps"), "r.example/app"), sigstore)
-    strict.policy(Verify("cosign", "pub"), Material("apps", {}), "registry.example/app")
+        strict.policy(Verify("cosign"), Material("apps"), SUBJECT)
+    assert accepts(strict.policy(Verify("cosign", identities=ANYBODY), Material("apps"), SUBJECT), sigstore)
+    strict.policy(Verify("cosign", "pub"), Material("apps", {}), SUBJECT)
+
+
+def test_notation_needs_a_secret():
+    """H7."""
+    with pytest.raises(TrustError) as caught:
+        room().policy(Verify("notation"), Material("apps"), SUBJECT)
+    assert str(caught.value) == f"verification secret cannot be empty: 'registry.example/app@{DIGEST}'"
+
+
+def test_notation_is_judged_by_the_trust_policy_of_the_secret():
+    """H7: what is missing there is named with the Secret."""
+    with pytest.raises(TrustError, match=r"'trustpolicy\.json' not found in secret 'apps/notation'"):
+        room().policy(Verify("notation", "notation"), Material("apps", {}), SUBJECT)
+    statement = {
+        "name": "all",
+        "registryScopes": ["*"],
+        "signatureVerification": {"level": "strict"},
+        "trustStores": ["ca:any"],
+        "trustedIdentities": ["*"],
+    }
+    document = to_json({"version": "1.0", "trustPolicies": [statement]})
+    root = OfflineSigstore.create().authority.chain[-1].public_bytes(Encoding.PEM)
+    data = {"trustpolicy.json": document, "ca.crt": root}
+    policy = room().policy(Verify("notation", "notation"), Material("apps", data), SUBJECT)
+    assert (policy.form, policy.flaw, policy.waived) == ("notation", "", "")
