@@ -18,7 +18,7 @@ from devkit.offline import OfflineSigstore
 from real.images import Image, Repository, files_in
 from real.objects import condition, is_ready, oci_repository, secret, verified_by
 from real.operation import fetch
-from real.verdicts import traces
+from real.verdicts import Declared, traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -185,3 +185,14 @@ def test_what_is_no_longer_trusted_is_withdrawn_if_so_wished(trust_ann: Any, sig
         fetch(url)
     trusting.change({"trusted_root.json": sigstore.trusted_root.read_bytes()})
     trusting.verified(PROMPT)
+
+
+def test_an_operator_that_requires_identities_accepts_no_object_without(
+    trust: Any, keyless: KeylessCosign, sigstore: SigstoreServer, image: Image
+) -> None:
+    """`--require-oidc-identity`: what passes elsewhere with a Warning."""
+    keyless.sign(image.reference, sigstore.people.email_token(ANN))
+    verify = {"provider": "cosign", "trustedRootSecretRef": {"name": "trusted"}}
+    trusting = trust(verify, {"trusted_root.json": sigstore.trusted_root.read_bytes()}, "--require-oidc-identity")
+    message = Declared(trusting.cluster, trusting.operator, trusting.source).refused(image)
+    assert "--require-oidc-identity" in message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -240,7 +241,7 @@ class SigstoreServer(Service):
 
 def _await_free(port: int) -> None:
     """Returns when nobody listens there. Raises StartError if that takes too long."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline, told = time.monotonic() + _PATIENCE, False
     while True:
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -253,4 +254,7 @@ def _await_free(port: int) -> None:
                     ) from error
             else:
                 return
+        if not told:
+            print(f"waiting for another program to leave port {port}…", file=sys.stderr, flush=True)
+            told = True
         time.sleep(0.2)
