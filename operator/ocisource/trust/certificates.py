@@ -28,9 +28,6 @@ ISSUER_RAW = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 """Deprecated, and still there beside the other one."""
 USERNAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
 
-MAX_CERTIFICATE = 64 << 10
-"""Bytes of one certificate. Real ones have about a thousand."""
-
 _UTF8_STRING = 0x0C
 
 
@@ -50,8 +47,6 @@ class Leaf:
 
 def read_leaf(der: bytes) -> Leaf:
     """The certificate of a keyless signature. Raises RefusedError where it is no certificate for that."""
-    if len(der) > MAX_CERTIFICATE:
-        raise RefusedError(f"certificate is larger than {MAX_CERTIFICATE >> 10} KiB")
     found = read_certificate(der, "certificate")
     constraints = extension_of(found, x509.BasicConstraints)
     if constraints is not None and constraints.ca:

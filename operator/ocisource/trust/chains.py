@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_CHAIN = 8
 """Certificates above a leaf. Real chains have two."""
 
+MAX_CERTIFICATE = 64 << 10
+"""Bytes of one certificate. Real ones have about a thousand."""
+
 MAX_CHECKS = 32
 """Signatures that are tried in search of one path: certificates of one name can be joined in very many ways."""
 
@@ -56,6 +59,8 @@ class UnknownIssuerError(RefusedError):
 
 def read_certificate(der: bytes, name: str) -> x509.Certificate:
     """The certificate, all of which can be read; `name` is what messages call it. Raises RefusedError."""
+    if len(der) > MAX_CERTIFICATE:
+        raise RefusedError(f"{name} is larger than {MAX_CERTIFICATE >> 10} KiB")
     try:
         found = x509.load_der_x509_certificate(der)
         # These are only parsed, and only complain, when they are asked for.
