@@ -1,4 +1,5 @@
-"""The real cosign accepts what devkit.offline makes, so that tests which use it prove something (issue 4, "Proof").
+"""The real cosign accepts what devkit.offline makes and refuses its mistakes, so that tests which use them prove
+something (issue 4, "Proof"; signatures.md, "Offline fixtures").
 
 Another opinion, sigstore-python's, is asked in tests/unit/devkit/test_offline.py.
 """
@@ -6,35 +7,24 @@ Another opinion, sigstore-python's, is asked in tests/unit/devkit/test_offline.p
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from devkit.offline import Authority, CTLog, OfflineSigstore, RekorLog, TimestampAuthority, Window
-from devkit.offline.windows import NOW
+from devkit.offline import OfflineSigstore
+from devkit.offline.case import shared
+from devkit.offline.draft import FORMS, Draft, Form, draft
+from devkit.offline.mistakes import MISTAKES
+from devkit.offline.variants import VARIANTS
 from devkit.repository import Pushed, Repository
 from devkit.seals import attach
 from devkit.services import Cosign, CosignError
-from devkit.signer import KINDS, Kind, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from devkit.offline import Signing
-
 pytestmark = pytest.mark.e2e
-
-ISSUER = "https://issuer.example"
-SUBJECT = "ci@example.com"
-WINDOW = Window.around(NOW)
-
-Form = Literal["legacy", "v1", "v2"]
-FORMS: tuple[Form, ...] = ("legacy", "v1", "v2")
-"""A legacy signature, a bundle with a Rekor v1 entry, a bundle with a Rekor v2 entry and a timestamp."""
-
-Verify = Callable[..., str] if TYPE_CHECKING else object
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +35,32 @@ def sigstore() -> OfflineSigstore:
 @pytest.fixture(params=["registry", "distribution"])
 def pushed(request: pytest.FixtureRequest) -> Pushed:
     """An artifact of the test's own, where there is a referrers API and where there is none."""
-    return Repository(request.getfixturevalue(request.param).address, "offline/app").push("1.0.0", os.urandom(64))
+    return push(request.getfixturevalue(request.param).address)
 
 
 @pytest.fixture
 def anywhere(registry) -> Pushed:
-    return Repository(registry.address, "offline/app").push("1.0.0", os.urandom(64))
+    return push(registry.address)
+
+
+def push(address: str) -> Pushed:
+    return Repository(address, "offline/app").push("1.0.0", os.urandom(64))
 
 
 @pytest.fixture
-def verify(cosign: Cosign, tmp_path: Path) -> Verify:
-    """cosign's own opinion: "" if it accepts, else its reason."""
+def verify(cosign: Cosign, tmp_path: Path) -> Callable[..., str]:
+    """cosign's own opinion of the draft, once it is attached: "" if it accepts, else its reason."""
 
-    def ask(pushed: Pushed, root: bytes, form: Form, subject: str = SUBJECT, issuer: str = ISSUER) -> str:
-        (tmp_path / "trusted_root.json").write_bytes(root)
+    def ask(pushed: Pushed, draft: Draft, *, subject: str = "", issuer: str = "") -> str:
+        (tmp_path / "trusted_root.json").write_bytes(draft.root)
         try:
             cosign.run(
                 "verify",
+                "--offline=true",
                 f"--trusted-root={tmp_path / 'trusted_root.json'}",
-                f"--certificate-identity={subject}",
-                f"--certificate-oidc-issuer={issuer}",
-                f"--new-bundle-format={str(form != 'legacy').lower()}",
+                f"--certificate-identity={subject or draft.signing.subject}",
+                f"--certificate-oidc-issuer={issuer or draft.signing.issuer}",
+                f"--new-bundle-format={str(draft.form != 'legacy').lower()}",
                 "--allow-http-registry=true",
                 str(pushed),
             )
@@ -76,77 +71,35 @@ def verify(cosign: Cosign, tmp_path: Path) -> Verify:
     return ask
 
 
-def signed(pushed: Pushed, signing: Signing, form: Form) -> None:
-    attach(pushed, signing.legacy(pushed.digest) if form == "legacy" else signing.bundle(pushed.digest, form))
-
-
 @pytest.mark.parametrize("form", FORMS)
-def test_cosign_accepts_each_form_and_refuses_another_identity(
-    verify: Verify, sigstore: OfflineSigstore, pushed: Pushed, form: Form
-) -> None:
-    signed(pushed, sigstore.identity(ISSUER, SUBJECT), form)
-    root = sigstore.trusted_root()
-    assert verify(pushed, root, form) == ""
+def test_cosign_accepts_each_form_and_refuses_another_identity(verify, sigstore, pushed: Pushed, form: Form) -> None:
+    good = draft(sigstore, pushed.digest, form)
+    attach(pushed, good.evidence)
+    assert verify(pushed, good) == ""
     why = "none of the expected identities matched" if form == "legacy" else "no matching CertificateIdentity found"
-    assert why in verify(pushed, root, form, subject="eve@example.com")
-    assert why in verify(pushed, root, form, issuer="https://other.example")
+    assert why in verify(pushed, good, subject="eve@example.com")
+    assert why in verify(pushed, good, issuer="https://other.example")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_cosign_refuses_another_root(verify: Verify, sigstore: OfflineSigstore, anywhere: Pushed, form: Form) -> None:
-    signed(anywhere, sigstore.identity(ISSUER, SUBJECT), form)
-    assert verify(anywhere, OfflineSigstore.create().trusted_root(), form) != ""
+def test_the_short_ways_to_a_signature_make_the_same(verify, sigstore, anywhere: Pushed, form: Form) -> None:
+    """`Signing.legacy` and `Signing.bundle`, several at once."""
+    signing, other = sigstore.identity(), sigstore.identity(subject="else@example.com")
+    for each in (other, signing):
+        bundles = [each.bundle(anywhere.digest, "v1" if form == "legacy" else form)]
+        attach(anywhere, other.legacy(anywhere.digest), each.legacy(anywhere.digest), *bundles)
+    assert verify(anywhere, draft(sigstore, anywhere.digest, form, signing)) == ""
 
 
-@pytest.mark.parametrize("form", ["v1", "v2"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in {"p256", "rsa4096"}])
-def test_cosign_accepts_bundles_of_every_kind_of_key(
-    verify: Verify, sigstore: OfflineSigstore, anywhere: Pushed, kind: Kind, form: Form
-) -> None:
-    signed(anywhere, sigstore.identity(ISSUER, SUBJECT, kind), form)
-    assert verify(anywhere, sigstore.trusted_root(), form) == ""
+@pytest.mark.parametrize(("variant", "form"), shared(VARIANTS))
+def test_cosign_accepts_the_variants(verify, sigstore, anywhere: Pushed, variant: str, form: Form) -> None:
+    good = VARIANTS[variant].make(sigstore, anywhere.digest, form)
+    attach(anywhere, good.evidence)
+    assert verify(anywhere, good) == ""
 
 
-@pytest.mark.parametrize("kind", ["p384", "p521", "rsa2048"])
-def test_cosign_accepts_legacy_signatures_with_sha256(
-    verify: Verify, sigstore: OfflineSigstore, anywhere: Pushed, kind: Kind
-) -> None:
-    """It takes no other hash from a hashedrekord, so none of a pure Ed25519 key at all."""
-    key = Signer.generate(kind, always_sha256=True)
-    signed(anywhere, sigstore.identity(ISSUER, SUBJECT, key), "legacy")
-    assert verify(anywhere, sigstore.trusted_root(), "legacy") == ""
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("subject", ["https://ci.example/workflow@refs/heads/main", "spiffe://example.com/ci"])
-def test_cosign_accepts_uris_as_subjects(
-    verify: Verify, sigstore: OfflineSigstore, anywhere: Pushed, subject: str, form: Form
-) -> None:
-    signed(anywhere, sigstore.identity(ISSUER, subject), form)
-    assert verify(anywhere, sigstore.trusted_root(), form, subject=subject) == ""
-
-
-VARIANTS: dict[str, Callable[[OfflineSigstore], OfflineSigstore]] = {
-    "a CA of one certificate": lambda one: replace(one, authority=Authority.create(WINDOW, kinds=["p256"])),
-    "a CA with two intermediates": lambda one: replace(one, authority=Authority.create(WINDOW, kinds=["p256"] * 3)),
-    "a CA that signs with SHA-384": lambda one: replace(one, authority=Authority.create(WINDOW, kinds=["p384"] * 2)),
-    "a CA with an RSA key": lambda one: replace(one, authority=Authority.create(WINDOW, kinds=["p256", "rsa2048"])),
-    "a CT log with an RSA key": lambda one: replace(one, ctlog=CTLog.create(WINDOW, "rsa2048")),
-    "a Rekor v2 with an ECDSA key": lambda one: replace(one, rekor_v2=RekorLog.create("v2", WINDOW, "p256")),
-    "a TSA right below its root": lambda one: replace(one, tsa=TimestampAuthority.create(WINDOW)),
-    "a TSA with an intermediate": lambda one: replace(
-        one, tsa=TimestampAuthority.create(WINDOW, authorities=["p256", "p256"])
-    ),
-    "a TSA that signs with SHA-384": lambda one: replace(one, tsa=TimestampAuthority.create(WINDOW, kind="p384")),
-    "a TSA with an RSA key": lambda one: replace(one, tsa=TimestampAuthority.create(WINDOW, kind="rsa2048")),
-}
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_cosign_accepts_other_services_too(
-    verify: Verify, sigstore: OfflineSigstore, anywhere: Pushed, variant: str
-) -> None:
-    other = VARIANTS[variant](sigstore)
-    signing = other.identity(ISSUER, SUBJECT)
-    attach(anywhere, signing.legacy(anywhere.digest), signing.bundle(anywhere.digest, "v2"))
-    assert [verify(anywhere, other.trusted_root(), form) for form in ("legacy", "v2")] == ["", ""]
+@pytest.mark.parametrize(("mistake", "form"), shared(MISTAKES))
+def test_cosign_refuses_the_mistakes(verify, sigstore, anywhere: Pushed, mistake: str, form: Form) -> None:
+    wrong = MISTAKES[mistake].make(sigstore, anywhere.digest, form)
+    attach(anywhere, wrong.evidence)
+    assert verify(anywhere, wrong) != ""

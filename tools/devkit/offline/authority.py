@@ -104,17 +104,18 @@ class Authority:
         uri: str = "https://fulcio.offline.example",
         usages: tuple[ObjectIdentifier, ...] | None = (CODE_SIGNING,),
         constraints: Extension | None = CA,
+        usage: Extension | None = None,
     ) -> Authority:
         """A root and below it an intermediate for each further one of `kinds`; the last of them issues. `windows` are
-        those of the certificates, root first (`window` for all by default). `usages` and `constraints` are the
-        intermediates' extended key usages and basic constraints."""
+        those of the certificates, root first (`window` for all by default). `usages`, `constraints` and `usage`
+        are the intermediates' extended key usages, basic constraints and key usage (by default as Fulcio's)."""
         keys = [key_pair(kind) for kind in kinds]
         spans = windows or [window] * len(keys)
         root_extensions = [CA, key_usage("key_cert_sign")]
         root = certificate(f"{name} root", keys[0], f"{name} root", keys[0], spans[0], root_extensions)
         chain = [root]
         for number, (key, span) in enumerate(zip(keys[1:], spans[1:], strict=True), start=1):
-            extensions = [key_usage("key_cert_sign")]
+            extensions = [usage or key_usage("key_cert_sign")]
             if constraints is not None:
                 extensions.append(constraints)
             if usages is not None:

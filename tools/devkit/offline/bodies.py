@@ -78,6 +78,27 @@ def dsse_v2(sealed: Sealed) -> bytes:
     )
 
 
+def intoto(sealed: Sealed) -> bytes:
+    """Rekor v1, intoto 0.0.2: a DSSE envelope, as earlier signers logged it."""
+    envelope = json.dumps(sealed.envelope(), separators=(",", ":")).encode()
+    # The envelope's base64 is text here, and so encoded once more.
+    signature = base64_text(base64_text(sealed.signature).encode())
+    return _body(
+        "intoto",
+        "0.0.2",
+        {
+            "content": {
+                "envelope": {
+                    "payloadType": sealed.payload_type,
+                    "signatures": [{"publicKey": _pem(sealed.certificate), "sig": signature}],
+                },
+                "hash": {"algorithm": "sha256", "value": digest("sha256", envelope).hex()},
+                "payloadHash": {"algorithm": "sha256", "value": digest("sha256", sealed.payload).hex()},
+            }
+        },
+    )
+
+
 def _verifier(sealed: Sealed) -> dict[str, Any]:
     _, key_details = sealed.logged_as
     return {"keyDetails": key_details, "x509Certificate": {"rawBytes": base64_text(sealed.certificate)}}

@@ -89,13 +89,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class RekorLog:
-    """A log with its key. `claimed` makes it pose as the log of that id."""
+    """A log with its key. `claimed` makes it pose as the log of that id, `note_id` lets its checkpoints name that
+    key."""
 
     version: Version
     key: Signer = field(repr=False)
     window: Window
     host: str
     claimed: bytes | None = None
+    note_id: bytes | None = None
 
     @classmethod
     def create(cls, version: Version, window: Window, kind: Kind | None = None, host: str = "") -> RekorLog:
@@ -111,10 +113,13 @@ class RekorLog:
     @property
     def log_id(self) -> bytes:
         """With Rekor v1 and for ECDSA the SHA-256 of the DER public key; else the C2SP signed-note key id, whole."""
-        return self.claimed or self._key_id
+        return self.claimed or self.key_id
 
     @property
-    def _key_id(self) -> bytes:
+    def key_id(self) -> bytes:
+        """The id of the key in checkpoints, of which they hold four bytes."""
+        if self.note_id:
+            return self.note_id
         if self.version == "v1" or self.key.kind.startswith("p"):
             return digest("sha256", spki(self.key))
         if self.key.kind == "ed25519":
@@ -148,7 +153,7 @@ class RekorLog:
 
     def note_signature(self, text: str) -> str:
         """The line that signs the text of a note (C2SP signed-note)."""
-        signature = base64.b64encode(self._key_id[:4] + self.key.sign(text.encode())).decode("ascii")
+        signature = base64.b64encode(self.key_id[:4] + self.key.sign(text.encode())).decode("ascii")
         return f"— {self.host} {signature}\n"
 
     def document(self) -> dict[str, Any]:

@@ -35,8 +35,11 @@ TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp"
 
 @dataclass(frozen=True)
 class Signing:
-    """A leaf certificate with its key, and the services that witness its signatures at `at` (Unix seconds)."""
+    """A leaf certificate with its key, and the services that witness its signatures at `at` (Unix seconds). `issuer`
+    and `subject` are who it says it is."""
 
+    issuer: str
+    subject: str
     key: Signer = field(repr=False)
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]

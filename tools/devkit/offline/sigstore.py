@@ -69,7 +69,8 @@ class OfflineSigstore:
         said = profile or self.profile(issuer, subject)
         made = [self.ctlog.at(self.now)] if scts is None else scts
         leaf = issued_by.issue(said, pair, made, hash_)
-        return Signing(pair, leaf, issued_by.chain, self.now + 60, self.rekor_v1, self.rekor_v2, self.tsa)
+        services = (self.rekor_v1, self.rekor_v2, self.tsa)
+        return Signing(issuer, subject, pair, leaf, issued_by.chain, self.now + 60, *services)
 
     def profile(self, issuer: str = "https://issuer.example", subject: str = "ci@example.com") -> Profile:
         """What a good leaf says."""
