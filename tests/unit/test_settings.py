@@ -60,6 +60,27 @@ def test_the_stock_manifest_of_the_original_is_understood() -> None:
     assert found.runtime_namespace == "flux-system"
 
 
+def test_trust_is_set_up_by_flags_of_our_own() -> None:
+    found = settings()
+    assert found.on_verification_failure == "keep"  # as the original does
+    assert found.verify_interval == 0
+    assert (found.require_oidc_identity, found.offline_trust) == (False, False)
+    assert (found.tuf_mirror, found.tuf_root) == ("", "")
+
+    found = settings(
+        "--on-verification-failure=withdraw",
+        "--verify-interval=24h",
+        "--require-oidc-identity",
+        "--offline-trust",
+        "--tuf-mirror=https://mirror.example/tuf",
+        "--tuf-root=/etc/tuf/root.json",
+    )
+    assert found.on_verification_failure == "withdraw"
+    assert found.verify_interval == 24 * 3600
+    assert (found.require_oidc_identity, found.offline_trust) == (True, True)
+    assert (found.tuf_mirror, found.tuf_root) == ("https://mirror.example/tuf", "/etc/tuf/root.json")
+
+
 def test_flags_are_written_as_in_go() -> None:
     assert settings("--concurrent=5").concurrent == 5
     assert settings("--concurrent", "5").concurrent == 5
@@ -95,6 +116,13 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--kube-api-qps=-1", "above 0"),
         ("--max-blob-size=1GB", "1Gi"),
         ("--platform=amd64", "linux/amd64"),
+        ("--on-verification-failure=drop", "keep, withdraw"),
+        ("--verify-interval=-1h", "0s switches it off"),
+        ("--verify-interval=daily", "duration"),
+        ("--require-oidc-identity=perhaps", "true or false"),
+        ("--offline-trust=no", "true or false"),
+        ("--tuf-mirror=http://mirror.example", "https://"),
+        ("--tuf-mirror=https://", "https://"),
         ("--feature-gates=Nonsense=true", "unknown feature gate 'Nonsense'"),
         ("--feature-gates=ObjectLevelWorkloadIdentity=true", "not supported"),
         ("--enable-leader-election", "leader election is not supported"),

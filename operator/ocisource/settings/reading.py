@@ -1,0 +1,133 @@
+"""Flags and environment → one frozen dataclass (flux-compat G8).
+
+Flags are written as Go programs take them: `--flag=value`, `--flag value`, `--switch`, `--switch=false`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ocisource.domain.errors import InvalidDuration
+from ocisource.settings.flags import BY_NAME, FLAGS, IGNORED_PREFIXES, Flag
+from ocisource.settings.values import Address, BadValueError
+
+
+class SettingsError(Exception):
+    """A flag or a variable that cannot be used; the text names it and the fix. The process ends with 2."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of `ocisource run`, named as its flag. Times are in seconds, sizes in bytes; an address is None
+    where its server is switched off ("0")."""
+
+    storage_path: str
+    storage_addr: Address
+    storage_adv_addr: str
+    metrics_addr: Address | None
+    health_addr: Address | None
+    events_addr: str
+    concurrent: int
+    log_level: str
+    log_encoding: str
+    watch_all_namespaces: bool
+    watch_label_selector: str
+    interval_jitter_percentage: int
+    min_retry_delay: float
+    max_retry_delay: float
+    artifact_retention_ttl: float
+    artifact_retention_records: int
+    kube_api_qps: float
+    kube_api_burst: int
+    kubeconfig: str
+    platform: str
+    max_blob_size: int
+    max_unpacked_size: int
+    max_entries: int
+    max_ratio: int
+    on_verification_failure: str
+    verify_interval: float
+    require_oidc_identity: bool
+    offline_trust: bool
+    tuf_mirror: str
+    tuf_root: str
+    runtime_namespace: str
+
+    @property
+    def watch_namespace(self) -> str:
+        """The only namespace that is watched, "" for all."""
+        return "" if self.watch_all_namespaces else self.runtime_namespace
+
+
+def advertised_address(storage_addr: Address, hostname: str) -> str:
+    """The host[:port] in artifact URLs where --storage-adv-addr is not set (flux-compat G3)."""
+    host = {"": "localhost", "0.0.0.0": hostname}.get(storage_addr.host, storage_addr.host)  # noqa: S104 - compared
+    return str(Address(host, storage_addr.port))
+
+
+def parse_settings(arguments: Sequence[str], environment: Mapping[str, str], hostname: str) -> Settings:
+    """The settings of a process started with `arguments` on the machine `hostname`. Raises SettingsError."""
+    given = dict(_given(arguments))
+    values = {flag.field: _value(flag, given.get(flag.name), environment) for flag in FLAGS}
+    values["runtime_namespace"] = environment.get("RUNTIME_NAMESPACE", "")
+    if not values["storage_adv_addr"]:
+        values["storage_adv_addr"] = advertised_address(values["storage_addr"], environment.get("HOSTNAME") or hostname)
+    settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if not settings.watch_all_namespaces and not settings.runtime_namespace:
+        raise SettingsError(
+            "--watch-all-namespaces=false watches the namespace in RUNTIME_NAMESPACE, which is not set: set it to the "
+            "namespace of the pod"
+        )
+    if settings.min_retry_delay > settings.max_retry_delay:
+        raise SettingsError("--min-retry-delay must not be longer than --max-retry-delay")
+
+
+def _value(flag: Flag, given: str | None, environment: Mapping[str, str]) -> Any:
+    text, source = flag.default, f"--{flag.name}"
+    if given is not None:
+        text = given
+    elif flag.env and environment.get(flag.env):
+        text, source = environment[flag.env], flag.env
+    try:
+        return flag.parse(text)
+    except (BadValueError, InvalidDuration) as error:
+        raise SettingsError(f"{source}={text}: {error}") from error
+
+
+def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Names and values as they were written; the last one of a name counts."""
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--") or argument == "--":
+            raise SettingsError(f"{argument!r} is not a flag: write --flag=value (see --help)")
+        name, equals, value = argument[2:].partition("=")
+        flag = BY_NAME.get(name)
+        if flag is None and not name.startswith(IGNORED_PREFIXES):
+            raise SettingsError(f"unknown flag --{name} (see --help)")
+        if equals:
+            yield name, value
+        elif flag is not None and flag.switch:
+            yield name, "true"
+        else:
+            following = next(rest, None)
+            if following is None:
+                raise SettingsError(f"--{name} needs a value: write --{name}=<value>")
+            yield name, following
+
+
+def usage() -> str:
+    """The flags with their defaults and meanings, a line each."""
+    lines = ["usage: ocisource run [--flag=value ...]", ""]
+    for flag in FLAGS:
+        if flag.meaning:
+            default = f" (default {flag.default})" if flag.default else ""
+            variable = f" [{flag.env}]" if flag.env else ""
+            lines.append(f"  --{flag.name:28} {flag.meaning}{default}{variable}")
+    return "\n".join(lines)
