@@ -21,6 +21,8 @@ from ocisource.domain.errors import (
     StoreError,
 )
 from ocisource.domain.reference import parse_url
+from ocisource.domain.reviews import Reviews
+from ocisource.domain.secretindex import SecretIndex, secret_names
 from ocisource.domain.source import REQUESTED_AT, Source, parse_source
 from ocisource.ports import Gauges, Objects, Recorder, Store
 from ocisource.reconcile import Corridor
@@ -36,7 +38,8 @@ PROGRESS_AFTER = 1.0
 
 @dataclass(frozen=True)
 class Desk:
-    """What the controller works with."""
+    """What the controller works with. `monotonic` counts seconds; with `verify_interval` (seconds, 0: off) verdicts
+    are made anew after that time."""
 
     corridor: Corridor
     objects: Objects
@@ -47,6 +50,8 @@ class Desk:
     clock: Callable[[], str]
     uniform: Callable[[], float]
     jitter_percent: float = 5.0
+    verify_interval: float = 0.0
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Controller:
@@ -56,6 +61,8 @@ class Controller:
         self._desk = desk
         self._objects: dict[Key, dict[str, Any]] = {}
         self._seen: dict[Key, _Asks] = {}
+        self._secrets = SecretIndex()
+        self._reviews = Reviews(desk.verify_interval)
 
     @property
     def keys(self) -> Iterator[Key]:
@@ -68,17 +75,31 @@ class Controller:
         metadata = obj["metadata"]
         key = (metadata["namespace"], metadata["name"])
         if kind == "DELETED":
-            self._objects.pop(key, None)
-            self._seen.pop(key, None)
+            self._forget(key)
             self._desk.queue.add(key, "")
             return
         known = self._objects.get(key)
         if known is None or _age(obj) >= _age(known):
             self._objects[key] = obj
+            self._secrets.put(key, secret_names(obj))
         before, now = self._seen.get(key), _Asks.of(obj)
         self._seen[key] = now
         if now.for_a_pass_since(before):
             self._desk.queue.add(key, _lane(obj))
+
+    def on_secret(self, namespace: str, name: str) -> None:
+        """A Secret was added, changed or deleted: the objects that name it have a pass now (flux-compat J4). One whose
+        pass is under way gets another one, since that may have read the Secret before."""
+        for key in self._secrets.users(namespace, name):
+            obj = self._objects[key]
+            if not (obj.get("spec") or {}).get("suspend"):
+                self._desk.queue.add(key, _lane(obj))
+
+    def _forget(self, key: Key) -> None:
+        self._objects.pop(key, None)
+        self._seen.pop(key, None)
+        self._secrets.drop(key)
+        self._reviews.forget(key)
 
     async def process(self, key: Key) -> Result:
         """One pass of the work queue. Raises only what nobody foresaw."""
@@ -116,7 +137,10 @@ class Controller:
 
     async def _reconcile(self, key: Key, obj: dict[str, Any], source: Source) -> Result:
         found = s.parse_status(obj)
-        running = asyncio.create_task(self._desk.corridor.run(source, found, lambda *step: _log(key, *step)))
+        overdue = source.verify is not None and self._reviews.overdue(key, self._desk.monotonic())
+        running = asyncio.create_task(
+            self._desk.corridor.run(source, found, lambda *step: _log(key, *step), anew=overdue)
+        )
         try:
             done, _ = await asyncio.wait({running}, timeout=PROGRESS_AFTER)
             if not done and s.is_due(source, found):
@@ -124,7 +148,16 @@ class Controller:
             report = await running
         finally:
             running.cancel()
+        if report.failure is None:
+            self._note_review(key, source, made=overdue or bool(report.verified))
         return await self._conclude(key, obj, source, report)
+
+    def _note_review(self, key: Key, source: Source, *, made: bool) -> None:
+        if source.verify is None:
+            self._reviews.forget(key)
+        elif made:  # spread like intervals, or objects that began together would stay together
+            interval = durations.jittered(self._reviews.interval, self._desk.jitter_percent, self._desk.uniform())
+            self._reviews.made(key, self._desk.monotonic() + interval)
 
     async def _conclude(self, key: Key, obj: dict[str, Any], source: Source, report: s.Report) -> Result:
         before = s.parse_status(obj)
@@ -138,9 +171,10 @@ class Controller:
             return Result(stalled=True)
         if failure is not None or not s.is_ready(s.parse_status(written)):
             return Result(failed=True)
-        if source.interval == 0:  # admitted, and means never (flux-compat B12)
-            return Result()
-        return Result(after=durations.jittered(source.interval, self._desk.jitter_percent, self._desk.uniform()))
+        after = None  # an interval of 0 is admitted, and means never (flux-compat B12)
+        if source.interval:
+            after = durations.jittered(source.interval, self._desk.jitter_percent, self._desk.uniform())
+        return Result(after=self._reviews.sooner(key, self._desk.monotonic(), after))
 
     async def _delete(self, key: Key) -> Result:
         """Flux-compat B20. Reads live before it destroys: what the watch told may be long ago."""
@@ -168,8 +202,7 @@ class Controller:
         live = await self._desk.objects.get(*key)
         if self._objects.get(key) is not known or (known is not None and live is not None):
             return Result(after=0)  # it came back meanwhile
-        self._objects.pop(key, None)
-        self._seen.pop(key, None)
+        self._forget(key)
         self._desk.gauges.forget(*key)
         if live is None:
             await self._desk.store.remove(*key)

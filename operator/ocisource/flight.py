@@ -42,6 +42,11 @@ class Flight(Generic[Key, Value]):
                 journey.task.cancel()
                 self._forget(key, journey.task)
 
+    def drop(self, key: Key) -> None:
+        """What the work under way will bring is out of date: who asks from now on begins anew. Who waits already gets
+        the old answer."""
+        self._under_way.pop(key, None)
+
     def _landed(self, key: Key, task: asyncio.Task[Value]) -> None:
         self._forget(key, task)
         if not task.cancelled():

@@ -57,14 +57,14 @@ OBJECTS = ("source.toolkit.fluxcd.io", "ocirepositories")
 ALLOWED = [
     *[(*OBJECTS, "", verb) for verb in ("get", "list", "watch", "patch")],
     (*OBJECTS, "status", "patch"),
-    ("", "secrets", "", "get"),
+    *[("", "secrets", "", verb) for verb in ("get", "list", "watch")],
     ("", "events", "", "create"),
     ("", "events", "", "patch"),
 ]
 DENIED = [
     *[(*OBJECTS, "", verb) for verb in ("create", "update", "delete", "deletecollection")],
     (*OBJECTS, "status", "update"),
-    *[("", "secrets", "", verb) for verb in ("list", "watch", "create", "update", "patch", "delete")],
+    *[("", "secrets", "", verb) for verb in ("create", "update", "patch", "delete")],
     *[("", "serviceaccounts", "", verb) for verb in ("get", "list", "impersonate")],
     ("", "serviceaccounts", "token", "create"),
     ("", "pods", "", "list"),

@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,15 @@ def new_session(
 
 
 @dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    body: Document | None
+    params: Params | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class _Answer:
     status: int
     body: bytes
@@ -146,7 +156,7 @@ class KubeAPI:
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES
             try:
-                answer = await self._send(method, path, body, params, headers or {})
+                answer = await self._send(_Request(method, path, body, params, headers or {}))
             except UnavailableError as error:
                 if last or not (method == "GET" or error.reason == "NotSent"):
                     raise
@@ -160,30 +170,54 @@ class KubeAPI:
             await self._sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _send(
-        self, method: str, path: str, body: Document | None, params: Params | None, headers: Mapping[str, str]
-    ) -> _Answer:
+    async def stream(
+        self, path: str, params: Params | None = None, accept: str = "application/json", silence: float = TIMEOUT
+    ) -> AsyncGenerator[Document]:
+        """The JSON documents of a watch, one a line, until the server ends it. It is taken for dead after `silence`
+        seconds without a byte. Nothing is tried again. Raises ApiError."""
+        request = _Request("GET", path, None, params, {"Accept": accept})
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=silence)
+        async with self._exchange(request, patience) as response:
+            if response.status >= 400:
+                raise _refusal("GET", path, _Answer(response.status, await response.read(), None))
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield _document(line)
+
+    async def _send(self, request: _Request) -> _Answer:
+        async with self._exchange(request, aiohttp.ClientTimeout(total=TIMEOUT)) as response:
+            return _Answer(response.status, await response.read(), _retry_after(response.headers))
+
+    @asynccontextmanager
+    async def _exchange(
+        self, request: _Request, patience: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request and its answer, whose body is still to be read. Raises UnavailableError, also while it is read."""
         await self._bucket.take()
-        sent = dict(headers)
-        if body is not None:
+        sent = dict(request.headers)
+        if request.body is not None:
             sent.setdefault("Content-Type", "application/json")
         if token := self._config.token():
             sent["Authorization"] = f"Bearer {token}"
         try:
             async with self._session.request(
-                method,
-                self._config.server + path,
-                params=params,
-                data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+                request.method,
+                self._config.server + request.path,
+                params=request.params,
+                data=None if request.body is None else json.dumps(request.body, separators=(",", ":")).encode(),
                 headers=sent,
                 proxy=self._config.proxy or None,
                 allow_redirects=False,
+                timeout=patience,
             ) as response:
-                return _Answer(response.status, await response.read(), _retry_after(response.headers))
+                yield response
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError(0, "NotSent", f"the API server cannot be reached: {error}") from error
         except TimeoutError as error:
-            raise UnavailableError(0, "Timeout", f"the API server did not answer within {TIMEOUT:.0f}s") from error
+            seconds = patience.total or patience.sock_read
+            raise UnavailableError(0, "Timeout", f"the API server did not answer within {seconds:.0f}s") from error
         except aiohttp.ClientError as error:
             text = str(error) or type(error).__name__
             raise UnavailableError(0, "", f"the connection to the API server broke: {text}") from error

@@ -29,6 +29,10 @@ class ClusterSecrets:
         """Type and decoded data of the Secret. Raises SecretMissing or SecretError."""
         return await self._reading.join((namespace, name), partial(self._read, namespace, name))
 
+    def changed(self, namespace: str, name: str) -> None:
+        """The Secret is another one now: an answer that is under way is nobody's from here on."""
+        self._reading.drop((namespace, name))
+
     async def _read(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
         try:
             found = await self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
