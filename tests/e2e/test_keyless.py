@@ -224,12 +224,13 @@ def test_each_part_of_the_trusted_root_is_needed_for_a_bundle(
 @pytest.mark.parametrize("form", ["bundle-v1", "legacy"])
 @pytest.mark.parametrize("section", ["certificateAuthorities", "tlogs", "ctlogs"])
 def test_each_part_of_the_trusted_root_is_needed_with_rekor_v1(
-    declare: Any, sign: Any, root_with_foreign: Any, repository: Repository, image: Image, ann: Identity, form: Form,
-    section: str,
+    declare: Any, sign: Any, keyless: KeylessCosign, root_with_foreign: Any, repository: Repository, image: Image,
+    ann: Identity, form: Form, section: str,
 ) -> None:  # fmt: skip
-    """cosign is not asked: for a legacy signature of a log that it does not know it would look in the public one."""
     sign(image, form)
-    assert CAUSES[section] in declare(repository, ann, root=root_with_foreign(section)).refused(image)
+    root = root_with_foreign(section)
+    assert keyless.verify(image.reference, ann, form, trusted_root=root)
+    assert CAUSES[section] in declare(repository, ann, root=root).refused(image)
 
 
 def test_a_foreign_root_trusts_nobody_here(
@@ -251,7 +252,7 @@ def test_an_unsigned_image_is_refused(
 
 
 def test_a_legacy_signature_without_a_log_entry_is_refused(
-    declare: Any, sign: Any, repository: Repository, image: Image, ann: Identity
+    declare: Any, sign: Any, keyless: KeylessCosign, repository: Repository, image: Image, ann: Identity
 ) -> None:
     """signatures.md, "Legacy cosign": keyless needs the log's SET. This one has a certificate and a timestamp, which
     is the only legacy form that cosign makes without Rekor v1 (and verifies with --insecure-ignore-tlog only)."""
@@ -259,6 +260,7 @@ def test_a_legacy_signature_without_a_log_entry_is_refused(
     (layer,) = repository.manifest(image.digest.replace(":", "-") + ".sig")["layers"]
     assert "dev.sigstore.cosign/bundle" not in layer["annotations"]
     assert "dev.sigstore.cosign/rfc3161timestamp" in layer["annotations"]
+    assert keyless.verify(image.reference, ann, "legacy-unlogged")
     message = declare(repository, ann).refused(image)
     assert message.startswith(f"{PREFIX}no matching signatures: ")
 

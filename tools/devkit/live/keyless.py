@@ -67,6 +67,7 @@ class KeylessCosign:
         try:
             self._cosign.run(
                 "verify",
+                "--offline=true",  # otherwise it asks the public log about what it does not know
                 f"--trusted-root={trusted_root or self._sigstore.trusted_root}",
                 f"--certificate-identity-regexp={identity.subject}",
                 f"--certificate-oidc-issuer-regexp={identity.issuer}",
