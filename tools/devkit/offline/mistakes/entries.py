@@ -139,7 +139,8 @@ def _another_payload(_: OfflineSigstore, good: Draft) -> Sealed:
 
 
 def _another_certificate(sigstore: OfflineSigstore, good: Draft) -> Sealed:
-    return replace(good.sealed, certificate=to_der(sigstore.identity().certificate))
+    """Of the same key and identity."""
+    return replace(good.sealed, certificate=to_der(sigstore.identity(key=good.signing.key).certificate))
 
 
 MISTAKES = (

@@ -30,6 +30,12 @@ def _stamps(change: Callable[[OfflineSigstore, Draft], tuple[bytes, ...]]) -> Ma
     return make
 
 
+def _claimed_time(sigstore: OfflineSigstore, digest: str, form: Form) -> Draft:
+    """The entry states a time, which a Rekor v2 does not sign."""
+    good = draft(sigstore, digest, form)
+    return replace(good, timestamps=(), entries=(replace(good.entries[0], time=int(good.signing.at)),))
+
+
 def _authority(**changes: Any) -> Make:
     """A timestamp authority that the root knows."""
 
@@ -85,6 +91,7 @@ def _another_hash(sigstore: OfflineSigstore, good: Draft) -> tuple[bytes, ...]:
 
 MISTAKES = (
     Case("there is no timestamp", _stamps(lambda _, __: ()), STAMPED),
+    Case("a time that nobody signed stands in for the timestamp", _claimed_time, STAMPED),
     Case("the timestamp is over other bytes", _over(lambda _: b"another"), STAMPED),
     Case("the timestamp is over the payload", _over(lambda good: good.sealed.payload), STAMPED),
     Case("the timestamp uses SHA-1", _stamps(_another_hash), STAMPED),
