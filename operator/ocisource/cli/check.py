@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ocisource.cli.advice import FIELDS, about
 from ocisource.cli.corridors import corridor
 from ocisource.cli.documents import BadInput, Document, FileSecrets, read
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
+from ocisource.cli.findings import Findings
 from ocisource.domain import conditions as c
 from ocisource.domain import status as s
 from ocisource.domain.content import Artifact
@@ -42,6 +44,8 @@ class Outcome:
     notes: tuple[s.Event, ...] = ()
     files: list[str] = field(default_factory=list)
     written: str = ""
+    findings: Findings = field(default_factory=Findings)
+    advice: list[str] = field(default_factory=list)
 
     @property
     def ready(self) -> bool:
@@ -125,7 +129,10 @@ async def _check(
 
 async def _walk(way: Corridor, place: str, source: Source) -> Outcome:
     outcome = Outcome(place, source)
-    report = await way.run(source, s.Status(), lambda *step: outcome.steps.append(step))
+    report = await way.run(
+        source, s.Status(), lambda *step: outcome.steps.append(step), witness=outcome.findings.witness
+    )
+    outcome.advice = about(source, report, outcome.findings.found, FIELDS)
     outcome.status = s.concluded(source, s.Status(), report, now="")
     outcome.artifact, outcome.notes = report.stored, report.notes
     return outcome
@@ -158,6 +165,8 @@ def _print(outcome: Outcome) -> None:
         print("  note      spec.suspend is set: the operator would leave it alone; checked all the same")
     for step, told in outcome.steps:
         print(f"  {step:9} {told}")
+        if step == "resolved":
+            _print_findings(outcome.findings)
     for note in outcome.notes:
         print(f"  note      {note.message}")
     if outcome.artifact is not None:
@@ -166,7 +175,17 @@ def _print(outcome: Outcome) -> None:
         print(f"  files     {', '.join(shown) or 'none'}{more}")
     if outcome.written:
         print(f"  written   {outcome.written}")
+    for each in outcome.advice:
+        print(f"  advice    {each}")
     print(f"  {'READY' if outcome.ready else 'NOT READY'}     {ready.reason}: {ready.message}\n")
+
+
+def _print_findings(findings: Findings) -> None:
+    for finding in findings.found:
+        first, *rest = finding.lines()
+        print(f"  signature {first}")
+        for line in rest:
+            print(f"            {line}")
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -180,6 +199,8 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "reason": ready.reason,
         "message": ready.message,
         "steps": [{"step": step, "outcome": told} for step, told in outcome.steps],
+        "signatures": outcome.findings.as_json(),
+        "advice": outcome.advice,
         "notes": [note.message for note in outcome.notes],
         "artifact": s.written(outcome.status).get("artifact"),
         "files": outcome.files,

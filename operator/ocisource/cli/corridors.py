@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 from ocisource.ports import Secrets, Trust
 from ocisource.reconcile import Corridor, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
+from ocisource.roots import shipped
 from ocisource.storage.store import FileStore
 
 
@@ -20,11 +22,21 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def trust() -> Trust:
-    """Opens the trust room. It costs the import of cryptography, so it is opened when first needed."""
-    from ocisource.trust.room import TrustRoom  # noqa: PLC0415 - see above
+def trust_room(public_root: Callable[[], bytes], *, require_identity: bool = False) -> Callable[[], Trust]:
+    """The trust room, opened when it is first needed: it costs the import of cryptography. `public_root` gives the
+    public trusted root of the moment."""
 
-    return TrustRoom(lambda: b"", time.time)
+    @cache
+    def opened() -> Trust:
+        from ocisource.trust.room import TrustRoom  # noqa: PLC0415 - see above
+
+        return TrustRoom(public_root, time.time, require_identity)
+
+    return opened
+
+
+trust = trust_room(shipped.trusted_root)
+"""The trust room of a command that asks nobody: the public trusted root is the one that came with this version."""
 
 
 @asynccontextmanager

@@ -27,8 +27,9 @@ def test_a_signed_source_is_ready_and_each_step_is_told(
     assert main([path]) == 0
 
     told = capsys.readouterr().out
-    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ")] == [
+    assert [line.split()[0] for line in told.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "resolved",
+        "signature",
         "verified",
         "layer",
         "stored",

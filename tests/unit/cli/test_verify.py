@@ -49,7 +49,7 @@ def test_an_unsigned_reference_is_not(registry: EmbeddedRegistry, key: str, caps
     ("arguments", "told"),
     [
         (["registry.example.com/app:1.0"], "a reference begins with oci://"),
-        (["oci://registry.example.com/app:1.0", "--timeout", "soon"], "spec.timeout: must be a duration"),
+        (["oci://registry.example.com/app:1.0", "--timeout", "soon"], "--timeout: must be a duration"),
         (["oci://registry.example.com/app:1.0", "--key", "nowhere.pub"], "nowhere.pub: No such file or directory"),
     ],
 )

@@ -1,0 +1,54 @@
+"""The keeper of the public trusted root, as the flags of `ocisource run` ask for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ocisource.roots.keeper import RootKeeper
+from ocisource.roots.mirror import Mirror, public
+from ocisource.roots.shipped import URL
+from ocisource.settings import Settings, SettingsError
+from ocisource.telemetry import Metrics
+
+FOLDER = ".sigstore"
+AGE = "ocisource_trusted_root_age_seconds"
+FAILURES = "ocisource_trusted_root_refresh_failures_total"
+
+
+def root_keeper(settings: Settings, metrics: Metrics) -> RootKeeper:
+    """The keeper, with what it tells in the metrics. Who does not want it to refresh does not let it run. Raises
+    SettingsError."""
+    meaning = "Refreshes of the public trusted root that failed."
+    metrics.count(FAILURES, meaning, by=0)
+    keeper = RootKeeper(
+        Path(settings.storage_path, FOLDER),
+        _validate,
+        _mirror(settings),
+        on_failure=lambda: metrics.count(FAILURES, meaning),
+    )
+    told = "Age of the public trusted root in use, since TUF confirmed it or it was shipped; 0 while nothing needs it."
+    metrics.gauge(AGE, told, keeper.age, {})
+    return keeper
+
+
+def _mirror(settings: Settings) -> Mirror:
+    if not settings.tuf_root:
+        return public(settings.tuf_mirror)
+    flag = f"--tuf-root={settings.tuf_root}"
+    try:
+        bootstrap = Path(settings.tuf_root).read_bytes()
+        kind = json.loads(bootstrap)["signed"]["_type"]
+    except OSError as error:
+        raise SettingsError(f"{flag}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        kind = None
+    if kind != "root":
+        raise SettingsError(f"{flag}: must be root metadata of a TUF repository (its root.json)")
+    return Mirror(settings.tuf_mirror or URL, bootstrap, private=True)
+
+
+def _validate(document: bytes) -> None:
+    from ocisource.trust.roots import read_trusted_root  # noqa: PLC0415 - a process pays for what it uses
+
+    read_trusted_root(document)
