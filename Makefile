@@ -14,6 +14,7 @@ help:
 	@echo "make check   the quick gate: format, lint, types, layers, fast tests"
 	@echo "make bench   the five scenarios of bench/README.md"
 	@echo "make format  puts the code into its format"
+	@echo "make tables  the tables of docs/signatures.md, from the tests"
 	@echo "make lock    resolves the dependencies anew into requirements/"
 	@echo "make root    takes the shipped trusted root anew from the locked sigstore package"
 
@@ -48,6 +49,9 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/scenarios.py
+
+tables: $(READY)
+	@$(BIN)/python tests/unit/trust/test_table.py
 
 # Names no package host; needs uv.
 lock:
