@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
@@ -40,11 +40,8 @@ class Algorithm:
 
 
 def algorithm_of(certificate: x509.Certificate) -> Algorithm:
-    """The algorithm of the certificate's key. Raises RefusedError where there is none."""
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise RefusedError("key of the signing certificate cannot be read") from None
+    """The algorithm of the certificate's key, which can be read. Raises RefusedError where there is none."""
+    key = certificate.public_key()
     # A key that is restricted to another use (RSASSA-PSS with parameters of its own) has another algorithm identifier.
     if certificate.public_key_algorithm_oid in _KEYS:
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _EC:
