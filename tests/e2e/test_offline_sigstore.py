@@ -1,5 +1,5 @@
 """The real cosign accepts what devkit.offline makes and refuses its mistakes, so that tests which use them prove
-something (issue 4, "Proof"; signatures.md, "Offline fixtures").
+something.
 
 Another opinion, sigstore-python's, is asked in tests/unit/devkit/test_offline.py.
 """

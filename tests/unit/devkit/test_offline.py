@@ -49,7 +49,7 @@ def sigstore() -> OfflineSigstore:
 
 
 # Differences within what sigstore-python supports: signers with P-256 keys, whole roots, one entry of two kinds, one
-# SCT (signatures.md, "The `sigstore` package").
+# SCT.
 SUPPORTED = [
     "P-256",
     "a URI as subject",
@@ -105,7 +105,7 @@ def test_another_reader_accepts_the_timestamps(kind: Kind) -> None:
 
 
 def test_a_leaf_is_as_fulcio_writes_it(sigstore: OfflineSigstore) -> None:
-    """signatures.md, "Offline fixtures", and Fulcio's certificate specification."""
+    """https://github.com/sigstore/fulcio/blob/main/docs/certificate-specification.md"""
     leaf = sigstore.identity("https://issuer.example", "https://ci.example/run").certificate
     assert list(leaf.subject) == []
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)

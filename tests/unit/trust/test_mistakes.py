@@ -1,5 +1,5 @@
 """Every mistake that devkit.offline can make is refused, by the check it is for; every difference that must not
-matter is accepted (signatures.md, "Legacy cosign", "Sigstore bundles" and its list of mistakes).
+matter is accepted (signatures.md, "Legacy cosign", "Sigstore bundles").
 
 The real cosign is of the same opinion (tests/e2e/test_offline_sigstore.py), so what is accepted here is a real
 signature, and what is refused would be one but for the one thing that its name says.
