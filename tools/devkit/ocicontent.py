@@ -115,14 +115,16 @@ class Content:
         *,
         media_type: str = BUNDLE,
         artifact_type: str | None = BUNDLE,
+        config: str = "application/vnd.oci.empty.v1+json",
         annotations: Mapping[str, str] | None = None,
     ) -> str:
-        """Stores a referrer of `subject` with one layer (a Sigstore bundle unless said otherwise)."""
+        """Stores a referrer of `subject` with one layer (a Sigstore bundle unless said otherwise); `config` is the
+        media type of its config."""
         media, body = self.found(name).manifests.get(subject, (MANIFEST, b""))
         document: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": self.descriptor(name, b"{}", "application/vnd.oci.empty.v1+json"),
+            "config": self.descriptor(name, b"{}", config),
             "layers": [self.descriptor(name, content, media_type)],
             "subject": {"mediaType": media, "digest": subject, "size": len(body)},
         }
