@@ -93,19 +93,20 @@ BINARIES = {
             minutes=4,
             file="kustomize-controller",
         ),
-        Binary("fulcio", TOOLS / "fulcio", "github.com/sigstore/fulcio", minutes=2),
+        Binary("fulcio", TOOLS / "fulcio", "github.com/sigstore/fulcio", minutes=1),
         Binary(
             "rekor-tiles",
             TOOLS / "rekor-tiles",
             "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
-            minutes=1,
+            minutes=0.5,
         ),
         Binary(
             "timestamp-authority",
             TOOLS / "timestamp-authority",
             "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server",
-            minutes=1.5,
+            minutes=1,
         ),
+        Binary("notation", TOOLS / "notation", "github.com/notaryproject/notation/cmd/notation", minutes=0.5),
     )
 }
 
