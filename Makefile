@@ -12,7 +12,7 @@ help:
 	@echo "make run     the main job on real parts: push, sign, apply, watch it become Ready (ONCE=1 ends after it)"
 	@echo "make test    all tests, with the real parts they need"
 	@echo "make check   the quick gate: format, lint, types, layers, fast tests"
-	@echo "make bench   the five scenarios of bench/README.md"
+	@echo "make bench   the scenarios and the cost of a verdict: bench/README.md"
 	@echo "make format  puts the code into its format"
 	@echo "make tables  the tables of docs/signatures.md, from the tests"
 	@echo "make lock    resolves the dependencies anew into requirements/"
@@ -49,6 +49,7 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/scenarios.py
+	@$(BIN)/python bench/verdicts.py
 
 tables: $(READY)
 	@$(BIN)/python tests/unit/trust/test_table.py
