@@ -1,6 +1,6 @@
 """`make root`: takes the public trusted root that the operator ships anew, from the locked sigstore package.
 
-Run it when the lock has moved to another version of sigstore, read what has changed in the three files, and commit them.
+Run it when the lock has moved to another version of sigstore, read what has changed in the files, and commit them.
 """
 
 from __future__ import annotations

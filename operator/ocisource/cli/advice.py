@@ -16,8 +16,8 @@ from ocisource.domain.reference import parse_url
 from ocisource.domain.source import Source, Verify
 from ocisource.domain.status import Report
 
-_SEEN = re.compile(r"got subjects \['([!-&(-~]+)'\] with issuer '([!-&(-~]+)'$")
-"""A whole identity in a reason: one subject, nothing quoted away."""
+_SEEN = re.compile(r"got subjects \['([!-&(->@-~]+(?<!\.\.\.))'\] with issuer '([!-&(->@-~]+(?<!\.\.\.))'$")
+"""A whole identity in a reason: one subject, nothing cut or quoted away."""
 
 _UNSIGNED = ("the registry holds no", "no signature is associated with")
 """What refusals say where there was no signature to judge."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ocisource.cli.documents import BadInput, FileSecrets
-from ocisource.domain.errors import InvalidSource
+from ocisource.domain.errors import InvalidSource, SecretError
 from ocisource.domain.evidence import Material
+from ocisource.domain.keychain import parse_secret
 from ocisource.domain.source import GROUP, KIND, Source, parse_source
 
 NAMESPACE = "command-line"
@@ -19,6 +20,7 @@ TRUST, ROOT, PULL = "trust", "root", "pull"
 """Names of the Secrets."""
 
 IDENTITY, ISSUER = "certificate-identity", "certificate-oidc-issuer"
+_TIMEOUT = ("spec.timeout", "--timeout")
 _REFERENCE = re.compile(r"(?P<url>oci://.+?)(?P<tag>:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?P<digest>@.*)?")
 
 _KEYED = ("key",)
@@ -39,9 +41,8 @@ class Request:
 
     def told(self, text: str) -> str:
         """A room's text with the user's own words for what was given on the command line."""
-        for theirs, own in self.words.items():
-            text = text.replace(theirs, own)
-        return text
+        theirs = sorted(self.words, key=len, reverse=True)
+        return re.sub("|".join(map(re.escape, theirs)), lambda found: self.words[found[0]], text)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -131,11 +132,9 @@ def _keyless(options: argparse.Namespace) -> Request:
 
 def _notation(options: argparse.Namespace) -> Request:
     entries = {f"certificate-{number}.pem": path for number, path in enumerate(options.certificate, start=1)}
-    words = {f"'{entry}'": f"--certificate {path}" for entry, path in entries.items()}
-    words |= {
-        "parsing trustpolicy.json": f"parsing --trust-policy {options.trust_policy}",
-        f"secret '{NAMESPACE}/{TRUST}'": f"--certificate {', '.join(options.certificate)}",
-    }
+    secret = f"secret '{NAMESPACE}/{TRUST}'"
+    words = {f"{secret} entry '{entry}'": f"--certificate {path}" for entry, path in entries.items()}
+    words |= {secret: "--certificate", "trustpolicy.json": f"--trust-policy {options.trust_policy}"}
     data = {entry: _bytes(path) for entry, path in entries.items()}
     data["trustpolicy.json"] = _bytes(options.trust_policy)
     verify = {"provider": "notation", "secretRef": {"name": TRUST}}
@@ -191,15 +190,19 @@ def _request(
             secrets.put(NAMESPACE, name, "Opaque", content)
     spec: dict[str, Any] = {**_where(options), "verify": {"provider": "cosign", **verify}}
     if options.registry_config:
-        login = {".dockerconfigjson": _bytes(options.registry_config)}
-        secrets.put(NAMESPACE, PULL, "kubernetes.io/dockerconfigjson", login)
+        kind, login = "kubernetes.io/dockerconfigjson", {".dockerconfigjson": _bytes(options.registry_config)}
+        try:
+            parse_secret(kind, login)
+        except SecretError as error:
+            raise BadInput(f"--registry-config {options.registry_config}: {error}") from error
+        secrets.put(NAMESPACE, PULL, kind, login)
         spec["secretRef"] = {"name": PULL}
     metadata = {"namespace": NAMESPACE, "name": "reference"}
     try:
         source = parse_source({"apiVersion": f"{GROUP}/v1", "kind": KIND, "metadata": metadata, "spec": spec})
     except InvalidSource as error:
-        raise BadInput(str(error).replace("spec.timeout", "--timeout")) from error
-    return Request(source, secrets, Material(NAMESPACE, data, root), trusts, words)
+        raise BadInput(str(error).replace(*_TIMEOUT)) from error
+    return Request(source, secrets, Material(NAMESPACE, data, root), trusts, {**words, _TIMEOUT[0]: _TIMEOUT[1]})
 
 
 def _where(options: argparse.Namespace) -> dict[str, Any]:

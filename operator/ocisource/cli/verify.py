@@ -100,7 +100,7 @@ def _status(report: Report) -> int:
 def _message(request: Request, report: Report) -> str:
     if report.failure is not None:
         return request.told(report.failure.message)
-    return request.told(report.verified or f"no verdict was asked for: {report.unjudged}")
+    return request.told(report.verified or f"the policy lets it pass without a verdict: {report.unjudged}")
 
 
 def _as_json(request: Request, findings: Findings, report: Report, advice: list[str]) -> dict[str, Any]:

@@ -232,7 +232,7 @@ class _Walk:
         self.report = replace(self.report, verified=verified)
         self._journal("verified", f"{revision.digest} is signed by {judgement.signer}")
         if policy.open:
-            self._note("IdentityNotRestricted", f"{policy.open}; signed by {judgement.signer}", WARNING)
+            self._note("IdentityNotRestricted", f"{policy.open} {judgement.signer}", WARNING)
 
     def _pass_unjudged(self, reason: str) -> None:
         """The policy lets the revision pass without a verdict, so none is remembered (flux-compat H7)."""

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +13,7 @@ import yaml
 from devkit.ocihttp import EmbeddedRegistry
 from devkit.signer import Signer
 from fakes.world import APP, layer
+from ocisource.cli.verify import main
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,50 @@ def write(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write_file
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said: its exit status, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def told(self, step: str) -> list[str]:
+        """What stands behind the word at the beginning of a line."""
+        return [line.partition(" ")[2].strip() for line in self.lines if line.startswith(f"{step} ")]
+
+
+@pytest.fixture
+def verify(registry: EmbeddedRegistry, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs `ocisource verify` about a tag of the app."""
+
+    def run(tag: str, *flags: object) -> Answer:
+        status = main([f"oci://{registry.address}/{APP}:{tag}", *map(str, flags)])
+        return Answer(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    """Writes a file; its path."""
+
+    def write_bytes(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write_bytes
 
 
 def an_object(address: str, **spec: object) -> dict[str, object]:

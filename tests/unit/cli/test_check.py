@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from devkit.ocihttp import EmbeddedRegistry
+from devkit.offline import OfflineSigstore
 from devkit.signer import Signer
+from fakes.world import APP, layer
 from ocisource.cli.check import main
 from unit.cli.conftest import a_secret, an_object
 
@@ -48,6 +51,80 @@ def test_an_unsigned_version_is_not_ready(
 
     assert main([source, "--secret-file", keys]) == 1
     assert "NOT READY     VerificationError: failed to verify the signature" in capsys.readouterr().out
+
+
+def test_every_signature_is_shown_with_every_check(
+    registry: EmbeddedRegistry, alice: Signer, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed = registry.content.found(APP).tags["1.0.0"]
+    registry.content.attach(APP, signed, Signer.generate().bundle(signed))
+    path = write(an_object(registry.address, verify=VERIFY), a_secret("pub", cosign_pub=alice.public_pem()))
+
+    assert main([path, "-o", "json"]) == 0
+
+    (said,) = json.loads(capsys.readouterr().out)
+    assert [(one["form"], one["accepted"]) for one in said["signatures"]] == [
+        ("cosign-legacy", True),
+        ("sigstore-bundle", False),
+    ]
+    checks = [(check["name"], check["passed"]) for check in said["signatures"][1]["checks"]]
+    assert checks == [("format", True), ("signature", False)]
+    assert said["advice"] == []
+
+
+def test_who_is_refused_learns_which_field_to_change(
+    registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The object with the change is ready."""
+    sigstore = OfflineSigstore.create()
+    digest = registry.content.push(APP, "keyless", layer({"app.yaml": b"version: 3\n"}))
+    registry.content.attach(APP, digest, sigstore.identity("https://issuer.example", "ci@example.com").bundle(digest))
+    root = a_secret("root", trusted_root=b"") | {"data": {}, "stringData": {"trusted_root.json": _text(sigstore)}}
+
+    def checked(**identity: str) -> int:
+        verify = {
+            "provider": "cosign",
+            "trustedRootSecretRef": {"name": "root"},
+            "matchOIDCIdentity": [identity],
+        }
+        return main([write(an_object(registry.address, ref={"tag": "keyless"}, verify=verify), root)])
+
+    assert checked(issuer="https://issuer.example", subject="^bob") == 1
+    told = capsys.readouterr().out
+    assert "FAIL identity: none of the expected identities matched what was in the certificate" in told
+    seen = re.search(r"advice +if that identity .* with issuer '(.*)' and subject '(.*)'$", told, re.MULTILINE)
+    assert seen is not None
+    assert seen.groups() == (r"^https://issuer\.example$", r"^ci@example\.com$")
+    assert checked(issuer=seen[1], subject=seen[2]) == 0
+
+
+def _text(sigstore: OfflineSigstore) -> str:
+    return sigstore.trusted_root().decode()
+
+
+def test_without_identities_it_is_told_who_signed(
+    registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sigstore = OfflineSigstore.create()
+    digest = registry.content.push(APP, "keyless", layer({"app.yaml": b"version: 3\n"}))
+    registry.content.attach(APP, digest, sigstore.identity("https://issuer.example", "ci@example.com").bundle(digest))
+    root = a_secret("root", trusted_root=b"") | {"data": {}, "stringData": {"trusted_root.json": _text(sigstore)}}
+    verify = {"provider": "cosign", "trustedRootSecretRef": {"name": "root"}}
+
+    assert main([write(an_object(registry.address, ref={"tag": "keyless"}, verify=verify), root)]) == 0
+    assert "the one seen is identity 'ci@example.com' of issuer 'https://issuer.example'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("secrets", [[], [a_secret("pub", cosign_pub=b"nonsense")]])
+def test_trust_that_cannot_be_used_is_no_reason_to_sign(
+    secrets: list[object], registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says what is wrong with the Secret; advice about the artifact would lead astray."""
+    assert main([write(an_object(registry.address, verify=VERIFY), *secrets), "-o", "json"]) == 1
+
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["advice"] == []
+    assert "pub" in said["message"]
 
 
 def test_the_tarball_is_written_where_asked(
