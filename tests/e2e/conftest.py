@@ -21,6 +21,7 @@ from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
 from devkit.live.instance import SigstoreServer
 from devkit.live.keyless import KeylessCosign
+from devkit.live.notation import Notation
 from devkit.services import ALICE, BOB, Cosign, DistributionServer, RegistryServer
 from real.operation import Operator, clear
 
@@ -93,6 +94,13 @@ def sigstore(cosign: Cosign) -> Iterator[SigstoreServer]:
 def keyless(cosign: Cosign, sigstore: SigstoreServer) -> KeylessCosign:
     """The real cosign with that Sigstore."""
     return KeylessCosign(cosign, sigstore)
+
+
+@pytest.fixture
+def notation(tmp_path: Path) -> Notation:
+    """The real notation; its keys and its trust lie in a folder of the test."""
+    with _or_skip():
+        return Notation(tmp_path)
 
 
 @pytest.fixture

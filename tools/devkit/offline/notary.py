@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from devkit.offline.authority import CODE_SIGNING, Extension, key_usage, to_der, to_pem
 from devkit.offline.keys import HASHES, Hash, hash_name, key_pair, public
 from devkit.offline.windows import Window, base64_text, rfc3339
+from devkit.signer import MANIFEST, Upload, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -246,6 +247,22 @@ class Order:
         if self.expiry is not None:
             must.append(PREFIX + "expiry")
         return [one for one in must if one not in self.unmark] + list(self.mark) or None
+
+
+def referrer(subject: Order, envelope: bytes, media_type: str = JWS) -> Upload:
+    """The manifest that ties an envelope to what the order is about. Its type is that of the config, which registries
+    with and without OCI 1.1 list alike."""
+    empty = b"{}"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": SIGNATURE, "digest": sha256(empty), "size": len(empty)},
+        "layers": [{"mediaType": media_type, "digest": sha256(envelope), "size": len(envelope)}],
+        "subject": {"mediaType": subject.media_type, "digest": subject.digest, "size": subject.size},
+        "annotations": {PREFIX + "x509chain.thumbprint#S256": "[]"},
+    }
+    content = _json(manifest)
+    return Upload(sha256(content), MANIFEST, content, (empty, envelope))
 
 
 def trust_policy(
