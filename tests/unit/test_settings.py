@@ -123,6 +123,8 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--offline-trust=no", "true or false"),
         ("--tuf-mirror=http://mirror.example", "https://"),
         ("--tuf-mirror=https://", "https://"),
+        ("--tuf-mirror=http://127.0.0.1.mirror.example/tuf", "https://"),
+        ("--tuf-mirror=http://localhost:80@mirror.example/tuf", "https://"),
         ("--feature-gates=Nonsense=true", "unknown feature gate 'Nonsense'"),
         ("--feature-gates=ObjectLevelWorkloadIdentity=true", "not supported"),
         ("--enable-leader-election", "leader election is not supported"),

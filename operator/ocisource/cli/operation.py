@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ocisource import handlers
-from ocisource.cli.corridors import now, trust
+from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
 from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
@@ -31,6 +31,7 @@ from ocisource.domain.errors import RoomError
 from ocisource.reconcile import Corridor, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
+from ocisource.roots import shipped
 from ocisource.settings import Settings, SettingsError, parse_settings, usage
 from ocisource.storage import server
 from ocisource.storage.limits import Limits
@@ -104,6 +105,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent)
         _gauges(metrics, queue)
         secrets = ClusterSecrets(api)
+        trust = trust_room(shipped.trusted_root, require_identity=settings.require_oidc_identity)
         rooms = Rooms(registry, trust, store, secrets, advertised, now)
         desk = Desk(
             corridor=Corridor(rooms, withdrawing=settings.on_verification_failure == "withdraw"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ocisource.roots.keeper import RootKeeper
@@ -16,9 +19,23 @@ AGE = "ocisource_trusted_root_age_seconds"
 FAILURES = "ocisource_trusted_root_refresh_failures_total"
 
 
+@asynccontextmanager
+async def public_root(settings: Settings, metrics: Metrics) -> AsyncIterator[Callable[[], bytes]]:
+    """Gives what tells the public trusted root of the moment, and keeps that fresh meanwhile, unless --offline-trust
+    forbids it. Raises SettingsError."""
+    keeper = root_keeper(settings, metrics)
+    refreshing = None if settings.offline_trust else asyncio.create_task(keeper.run())
+    try:
+        yield keeper.current
+    finally:
+        if refreshing is not None:
+            refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await refreshing
+
+
 def root_keeper(settings: Settings, metrics: Metrics) -> RootKeeper:
-    """The keeper, with what it tells in the metrics. Who does not want it to refresh does not let it run. Raises
-    SettingsError."""
+    """The keeper, with what it tells in the metrics; it does not run yet. Raises SettingsError."""
     meaning = "Refreshes of the public trusted root that failed."
     metrics.count(FAILURES, meaning, by=0)
     keeper = RootKeeper(

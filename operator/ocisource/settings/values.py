@@ -134,8 +134,9 @@ def url_or_empty(text: str) -> str:
 
 
 def https_url_or_empty(text: str) -> str:
-    if text and not re.fullmatch(r"https://[^/\s]+(/\S*)?", text):
-        raise BadValueError("must be an https:// URL, or empty")
+    loopback = r"http://(127(\.[0-9]{1,3}){3}|\[::1\]|localhost)(:[0-9]{1,5})?(/\S*)?"
+    if text and not re.fullmatch(rf"https://[^/\s]+(/\S*)?|{loopback}", text):
+        raise BadValueError("must be an https:// URL (or an http:// one on loopback), or empty")
     return text
 
 
