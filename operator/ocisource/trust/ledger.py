@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 from ocisource.domain.evidence import Check, Evidence, Judgement, Subject, Unreadable
 from ocisource.trust.wire import RefusedError, clean
+
+logger = logging.getLogger(__name__)
 
 REASON_LIMIT = 300
 
@@ -54,7 +57,11 @@ def judged(subject: Subject, evidence: Evidence, work: Callable[[Ledger], str]) 
         if not _DIGEST.fullmatch(subject.digest):
             raise RefusedError("only a sha256 digest can be verified")
         return Judgement(signer=work(ledger), checks=ledger.checks)
-    except Exception as error:  # noqa: BLE001 - rule 2: an accident is a refusal, never a pass, never the end
+    except RefusedError as refused:
+        return Judgement(reason=_reason(refused), checks=ledger.checks)
+    except Exception as error:
+        # Rule 2: an accident is a refusal, never a pass, never the end. It is a fault of ours, so it is told.
+        logger.exception("a signature of %s cannot be judged", subject)
         return Judgement(reason=_reason(error), checks=ledger.checks)
 
 

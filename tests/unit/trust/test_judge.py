@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocisource.domain.evidence import BundleSignature, LegacySignature, Unreadable
+from ocisource.domain.evidence import BundleSignature, LegacySignature, NotationSignature, Unreadable
 
 
 def test_what_cannot_be_read_does_not_count_and_says_why(bench):
@@ -14,13 +14,22 @@ def test_what_cannot_be_read_does_not_count_and_says_why(bench):
     assert bench.judge(ring, Unreadable("x", "\n\x07" * 4000)).reason.isprintable()
 
 
-def test_an_accident_is_a_refusal(bench):
-    """Rule 2: whatever goes wrong while judging, it never counts and never escapes."""
+def test_an_accident_is_a_refusal_and_is_told(bench, caplog):
+    """Rule 2: whatever goes wrong while judging, it never counts and never escapes. A fault of ours leaves a trace."""
     ring = bench.ring(bench.signer())
-    for evidence in (None, LegacySignature("x", None), BundleSignature("x", None), LegacySignature("x", b"", None)):
+    for evidence in (LegacySignature("x", None), BundleSignature("x", None), LegacySignature("x", b"", None)):
+        caplog.clear()
         judgement = bench.judge(ring, evidence)
         assert not judgement.accepted
-        assert judgement.reason
+        assert judgement.reason.startswith("cannot be judged (")
+        (record,) = caplog.records
+        assert (record.levelname, bool(record.exc_info)) == ("ERROR", True)
+        assert judgement.checks[-1].detail == judgement.reason
+
+
+def test_what_a_policy_of_keys_does_not_know_does_not_count(bench):
+    judgement = bench.judge(bench.ring(bench.signer()), NotationSignature("x", "application/cose", b""))
+    assert judgement.reason == "this kind of signature does not count for a key"
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:", "sha512:" + "0" * 128, "sha256:" + "A" * 64, "v1"])
