@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ocisource.domain.durations import backoff, jittered
-from ocisource.domain.errors import RoomError, TrustError
+from ocisource.domain.errors import RoomError, TrustError, Unjudged
 from ocisource.roots import copies, shipped
 from ocisource.roots.copies import Copy
 from ocisource.roots.mirror import Mirror, fetch, public
@@ -81,7 +81,7 @@ class RootKeeper:
     def current(self) -> bytes:
         """The trusted root of this moment. No I/O, from any thread.
 
-        Raises TrustError only for a private repository of which there never was a copy: the public root would trust
+        Raises Unjudged only for a private repository of which there never was a copy: the public root would trust
         others than those who were asked for.
         """
         with self._lock:
@@ -90,7 +90,7 @@ class RootKeeper:
                 self._wake()
             if self._used is None:
                 why = f": {self._problem}" if self._problem else ", it is on its way"
-                raise TrustError(f"the trusted root of {self._mirror.url} was never fetched yet{why}")
+                raise Unjudged(f"the trusted root of {self._mirror.url} was never fetched yet{why}")
             return self._used.document
 
     def age(self) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from devkit.tufmirror import TufMirror
-from ocisource.domain.errors import TrustError
+from ocisource.domain.errors import TrustError, Unjudged
 from ocisource.roots import shipped
 from ocisource.roots.keeper import Plan, RootKeeper
 from ocisource.roots.mirror import Mirror, public
@@ -141,7 +141,7 @@ async def test_a_copy_of_one_repository_does_not_count_for_another(mirror: Mirro
     await keeper_of(tmp_path, mirror).refresh()
 
     assert keeper_of(tmp_path, public("https://mirror.example")).current() == shipped.trusted_root()
-    with pytest.raises(TrustError):
+    with pytest.raises(Unjudged):
         keeper_of(tmp_path, replace(mirror, bootstrap=b"other")).current()
 
 
@@ -229,7 +229,7 @@ async def test_a_private_repository_is_never_stood_in_for_by_the_public_root(
     """The public root trusts others than those whom the private one names: better no verdict than theirs."""
     keeper = keeper_of(tmp_path, mirror)
     place = mirror.url
-    with pytest.raises(TrustError, match=f"^the trusted root of {place} was never fetched yet, it is on its way$"):
+    with pytest.raises(Unjudged, match=f"^the trusted root of {place} was never fetched yet, it is on its way$"):
         keeper.current()
     assert keeper.age() == 0
 
@@ -245,7 +245,7 @@ async def test_a_private_repository_is_never_stood_in_for_by_the_public_root(
 def _refusal(keeper: RootKeeper) -> str:
     try:
         keeper.current()
-    except TrustError as error:
+    except Unjudged as error:
         return str(error)
     return ""
 
