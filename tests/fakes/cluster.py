@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ocisource.domain.errors import ClusterError, Conflict, NotFound, SecretMissing
+from ocisource.domain.errors import ClusterError, Conflict, NotFound, SecretError, SecretMissing
 from ocisource.domain.source import FINALIZER
 from ocisource.domain.status import Event
 
@@ -29,9 +29,10 @@ class FakeCluster:
         self._watchers: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
+        """From now on this one watches, and nobody else does."""
         for obj in self.objects.values():
             watcher(None, copy.deepcopy(obj))
-        self._watchers.append(watcher)
+        self._watchers = [watcher]
 
     def create(self, name: str, spec: Mapping[str, Any], namespace: str = "team", **metadata: Any) -> None:
         obj = {
@@ -142,15 +143,25 @@ class FakeObjects:
 
 
 class FakeSecrets:
-    """Fits `ports.Secrets`."""
+    """Fits `ports.Secrets`. `on_change` is called with namespace and name of each Secret that changes."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
+        self.on_change: Callable[[str, str], None] = lambda _namespace, _name: None
+        self.refuses = ""
+        """Why no Secret can be read, "" where they can."""
 
     def put(self, name: str, data: dict[str, bytes], kind: str = "Opaque", namespace: str = "team") -> None:
         self.found[namespace, name] = (kind, data)
+        self.on_change(namespace, name)
+
+    def delete(self, name: str, namespace: str = "team") -> None:
+        del self.found[namespace, name]
+        self.on_change(namespace, name)
 
     async def secret(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
+        if self.refuses:
+            raise SecretError(self.refuses)
         try:
             return self.found[namespace, name]
         except KeyError:

@@ -10,7 +10,7 @@ from devkit.ocicontent import NOTATION, SIMPLE_SIGNING, Content
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
-from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, NotationSignature
+from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, NotationSignature, Unreadable
 from ocisource.ports import Spool
 
 Fault = Callable[[str], Awaitable[None]]
@@ -32,6 +32,8 @@ class FakeRegistry:
     def __init__(self, content: Content) -> None:
         self._content = content
         self.fault: Fault = none
+        self.in_trouble = False
+        """Whether nobody can say what signatures there are."""
         self.calls: list[str] = []
 
     async def _called(self, call: str) -> None:
@@ -75,6 +77,9 @@ class FakeRegistry:
 
     async def signatures(self, access: Access, digest: str, form: str) -> AsyncIterator[Evidence]:
         await self._called("signatures")
+        if self.in_trouble:
+            yield Unreadable("referrers", "503 Service Unavailable", unanswered=True)
+            return
         repository = self._content.found(access.repository.path)
         if form == "notation":
             for referrer in self._content.referrers(access.repository.path, digest):

@@ -3,13 +3,15 @@ cluster; every flow test runs in both."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import itertools
 import tarfile
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from devkit.signer import Signer
 from fakes.cluster import FakeCluster, FakeObjects, FakeRecorder, FakeSecrets
 from fakes.registry import FakeRegistry
 from ocisource.controller import Controller, Desk
-from ocisource.ports import Registry
+from ocisource.ports import Registry, Trust
 from ocisource.reconcile import Corridor, Rooms
 from ocisource.registry.client import OCIRegistry
+from ocisource.registry.limits import DEFAULTS
 from ocisource.storage.store import FileStore
 from ocisource.telemetry import Metrics
 from ocisource.trust.room import TrustRoom
@@ -31,6 +34,8 @@ from ocisource.workqueue import Result, WorkQueue
 
 APP = "team/app"
 ADVERTISED = "http://source.example"
+NEVER = 3600.0
+"""Seconds that nobody waits for."""
 
 
 def layer(files: Mapping[str, bytes], links: Iterable[tuple[str, str]] = ()) -> bytes:
@@ -60,19 +65,40 @@ class World:
         self.secrets = FakeSecrets()
         self.recorder = FakeRecorder()
         self.store = FileStore(root)
-        self.queue = WorkQueue(float)
+        self.room: Trust = TrustRoom(lambda: b"", time.time)
+        self.elapsed = 0.0
+        """Seconds on the operator's monotonic clock; a test moves them."""
         self._seconds = itertools.count()
-        self.controller = self._controller()
+        self.start()
+
+    def start(self, *, withdrawing: bool = False, verify_interval: float = 0.0) -> None:
+        """Starts the operator, or another one in its place: nothing but cluster and storage tells it of before."""
+        self.queue = WorkQueue(lambda _failures: NEVER)
+        self.controller = self._controller(withdrawing=withdrawing, verify_interval=verify_interval)
         self.cluster.watch(self.controller.on_event)
+        self.secrets.on_change = self.controller.on_secret
 
-    def _trust(self) -> TrustRoom:
-        return TrustRoom(lambda: b"", time.time)
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """While the context lasts the operator does what is due by itself."""
+        working = asyncio.create_task(self.queue.run(self.controller.process))
+        try:
+            yield
+        finally:
+            await self.queue.stop(5)
+            await working
 
-    def _controller(self) -> Controller:
-        rooms = Rooms(self.registry, self._trust, self.store, self.secrets, ADVERTISED, self.clock)
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Returns once the condition holds, which somebody else works for."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    def _controller(self, *, withdrawing: bool, verify_interval: float) -> Controller:
+        rooms = Rooms(self.registry, lambda: self.room, self.store, self.secrets, ADVERTISED, self.clock)
         return Controller(
             Desk(
-                corridor=Corridor(rooms),
+                corridor=Corridor(rooms, withdrawing=withdrawing),
                 objects=FakeObjects(self.cluster),
                 recorder=self.recorder,
                 store=self.store,
@@ -80,6 +106,8 @@ class World:
                 gauges=Metrics(),
                 clock=self.clock,
                 uniform=lambda: 0.5,
+                verify_interval=verify_interval,
+                monotonic=lambda: self.elapsed,
             )
         )
 
@@ -104,6 +132,21 @@ class World:
             self.content.fault = ocifaults.hang()
         elif isinstance(self.registry, FakeRegistry):
             self.registry.fault = fakes.registry.hang
+
+    def in_trouble(self, *, trouble: bool = True) -> None:
+        """From now on the registry does not say what signatures there are."""
+        if isinstance(self.content, RegistryServer):
+            busy = ocifaults.chain(*(ocifaults.when(part, ocifaults.answer(503)) for part in (".sig", "/referrers/")))
+            self.content.fault = busy if trouble else None
+        elif isinstance(self.registry, FakeRegistry):
+            self.registry.in_trouble = trouble
+
+    def searches(self) -> int:
+        """How often the registry was asked for signatures."""
+        if isinstance(self.content, RegistryServer):
+            return sum(asked.path.endswith(".sig") for asked in self.content.asked)
+        assert isinstance(self.registry, FakeRegistry)
+        return self.registry.calls.count("signatures")
 
     def sign(self, digest: str, signer: Signer, *, bundle: bool = False) -> None:
         """Signs as cosign does, in the old format or as a bundle."""
@@ -131,7 +174,7 @@ class World:
         return status
 
     def conditions(self, name: str = "app") -> dict[str, tuple[str, str]]:
-        return {one["type"]: (one["status"], one["reason"]) for one in self.status(name)["conditions"]}
+        return {one["type"]: (one["status"], one["reason"]) for one in self.status(name).get("conditions", ())}
 
     def message(self, kind: str = "Ready", name: str = "app") -> str:
         return next(str(one["message"]) for one in self.status(name)["conditions"] if one["type"] == kind)
@@ -166,7 +209,7 @@ async def fake_world(root: Path) -> AsyncIterator[World]:
 @asynccontextmanager
 async def http_world(root: Path) -> AsyncIterator[World]:
     async with RegistryServer() as server:
-        registry = OCIRegistry()
+        registry = OCIRegistry(replace(DEFAULTS, retry_delays=(0.0, 0.0)))
         world = World(root, server, registry, server.address)
         try:
             yield world

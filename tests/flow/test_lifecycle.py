@@ -202,8 +202,7 @@ async def test_a_restart_pulls_nothing_that_is_still_there_and_whole(world: Worl
     status = world.status()
     world.content.repositories["team/app"].blobs.clear()
 
-    world.controller = world._controller()
-    world.cluster.watch(world.controller.on_event)
+    world.start()
     await world.passes()
 
     assert world.status() == status

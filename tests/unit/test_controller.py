@@ -153,3 +153,51 @@ async def test_a_deletion_that_the_watch_dreamed_of_destroys_nothing(world: Worl
 
     assert result.after == 0
     assert len(world.tarballs()) == 1
+
+
+VERIFIED = {"provider": "cosign", "secretRef": {"name": "keys"}}
+
+
+def test_a_changed_secret_asks_for_passes_of_the_objects_that_name_it(world: World) -> None:
+    """J4"""
+    world.declare("app", verify=VERIFIED)
+    world.declare("other", secretRef={"name": "pull"})
+    before = added(world)
+
+    world.controller.on_secret("team", "keys")
+    world.controller.on_secret("team", "nobody's")
+    world.controller.on_secret("elsewhere", "keys")
+
+    assert isinstance(world.queue, Noted)
+    assert world.queue.added[before:] == [(("team", "app"), "registry.example.com")]
+
+
+def test_a_secret_reaches_the_objects_that_name_it_now(world: World) -> None:
+    world.declare(verify=VERIFIED)
+    world.cluster.edit("app", verify={**VERIFIED, "secretRef": {"name": "others"}})
+    before = added(world)
+
+    world.controller.on_secret("team", "keys")
+    assert added(world) == before
+    world.controller.on_secret("team", "others")
+    assert added(world) == before + 1
+
+
+async def test_a_secret_reaches_no_object_that_is_gone(world: World) -> None:
+    world.declare(verify=VERIFIED)
+    world.cluster.delete("app")
+    await world.controller.process(("team", "app"))
+    before = added(world)
+
+    world.controller.on_secret("team", "keys")
+
+    assert added(world) == before
+
+
+def test_a_secret_does_not_wake_what_is_suspended(world: World) -> None:
+    world.declare(verify=VERIFIED, suspend=True)
+    before = added(world)
+
+    world.controller.on_secret("team", "keys")
+
+    assert added(world) == before

@@ -98,3 +98,33 @@ async def test_an_error_reaches_everybody_who_waits() -> None:
     work.gate.set()
 
     assert [type(one) for one in await asyncio.gather(*tasks, return_exceptions=True)] == [LookupError, LookupError]
+
+
+async def test_who_asks_after_a_change_does_not_get_the_old_answer() -> None:
+    flight: Flight[str, int] = Flight()
+    old, new = Work(), Work()
+    before = await boarding(2, flight, old)
+    flight.drop("key")
+    flight.drop("another key")
+    new.begun = 10
+    after = asyncio.create_task(flight.join("key", new))
+    new.gate.set()
+    assert await after == 11
+
+    old.gate.set()
+    assert await asyncio.gather(*before) == [1, 1]
+
+
+async def test_the_end_of_old_work_does_not_end_new_work_of_the_same_key() -> None:
+    flight: Flight[str, int] = Flight()
+    old, new = Work(), Work()
+    (before,) = await boarding(1, flight, old)
+    flight.drop("key")
+    (after,) = await boarding(1, flight, new)
+    old.gate.set()
+    await before
+    late = asyncio.create_task(flight.join("key", Work()))
+    await asyncio.sleep(0)
+    new.gate.set()
+
+    assert await asyncio.gather(after, late) == [1, 1]

@@ -186,6 +186,20 @@ async def test_who_asks_while_a_secret_is_read_gets_that_answer(api: KubeAPI, se
     assert len(server.requests) == 1
 
 
+async def test_who_asks_after_a_secret_changed_does_not_get_an_answer_from_before(
+    api: KubeAPI, server: FakeServer
+) -> None:
+    """J4: the answer that is under way may be the old one."""
+    server.answer("GET", SECRET, Answer(body={"data": {"a": "eA=="}}), Answer(body={"data": {"a": "eQ=="}}))
+    secrets = ClusterSecrets(api)
+    before = asyncio.create_task(secrets.secret("ns", "keys"))
+    while not server.requests:
+        await asyncio.sleep(0)
+    secrets.changed("ns", "keys")
+    assert await secrets.secret("ns", "keys") == ("Opaque", {"a": b"y"})
+    assert await before == ("Opaque", {"a": b"x"})
+
+
 async def test_a_missing_secret_is_told_in_the_words_that_clients_know(api: KubeAPI) -> None:
     """C4, H3"""
     with pytest.raises(SecretMissing) as caught:

@@ -53,6 +53,7 @@ def test_without_verify_no_signature_is_looked_at() -> None:
         pytest.param(situation(whole=False), id="storage lost"),
         pytest.param(situation(source=replace(SOURCE, generation=4)), id="spec changed"),
         pytest.param(situation(trust="f" + TRUST[1:]), id="another key, root or trust policy in the Secrets"),
+        pytest.param(situation(overdue=True), id="the verdict has grown old"),
         pytest.param(with_verdict(None), id="never verified"),
         pytest.param(with_verdict(verdict(status=c.FALSE)), id="refused before"),
         pytest.param(with_verdict(verdict(revision=OTHER)), id="the verdict is about another revision"),
