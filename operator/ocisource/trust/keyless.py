@@ -100,8 +100,8 @@ class IdentityPolicy:
         with ledger.check("certificate chain"):
             issuers = [check_chain(self.root, leaf, proofs.intermediates, time) for time in times]
         with ledger.check("certificate transparency"):
-            for issuer, time in zip(issuers, times, strict=True):
-                check_scts(self.root, leaf, issuer, time)
+            for issuer in issuers:
+                check_scts(self.root, leaf, issuer)
         with ledger.check("identity") as finding:
             subject = self.identities.match(leaf.issuer, leaf.subjects)
             signer = _signer_text(subject, leaf.issuer, logged, times[0])

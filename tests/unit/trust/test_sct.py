@@ -18,11 +18,9 @@ from ocisource.trust.wire import RefusedError
 
 AT = NOW + 60
 YEARS = Window.around(NOW)
-SKEW = 3600
 FOREIGN = "is from a log that is not among the trusted root's ctlogs"
 UNSIGNED = "does not hold: it is for another certificate, or by another key"
 UNTRUSTED = "is from a time when its log was not trusted"
-UNTIMELY = "is not from between the start of the certificate and the time of the signature"
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +28,11 @@ def sigstore() -> OfflineSigstore:
     return OfflineSigstore.create()
 
 
-def check(sigstore, scts=None, at=AT, ctlogs=None, issuer=None) -> LogKey:
+def check(sigstore, scts=None, ctlogs=None, issuer=None) -> LogKey:
     """`scts` make the leaf's timestamps; by default it has a good one."""
     leaf = read_leaf(to_der(sigstore.identity(scts=scts).certificate))
     root = read_trusted_root(sigstore.trusted_root(ctlogs=ctlogs))
-    return check_scts(root, leaf, issuer or check_chain(root, leaf, [], AT), at)
+    return check_scts(root, leaf, issuer or check_chain(root, leaf, [], AT))
 
 
 def refusal(*arguments, **named) -> str:
@@ -136,7 +134,7 @@ def test_both_ends_of_a_logs_window_belong_to_it(sigstore, window):
 
 def test_it_is_the_time_of_the_timestamp_that_must_be_in_the_window(sigstore):
     """Not the time of the signature: a log may retire in between."""
-    assert check(sigstore, ctlogs=[replace(sigstore.ctlog, window=Window(NOW - 1000, NOW + 1))], at=AT)
+    assert check(sigstore, ctlogs=[replace(sigstore.ctlog, window=Window(NOW - 1000, NOW + 1))])
 
 
 def test_a_log_with_two_windows_is_trusted_in_each(sigstore):
@@ -144,18 +142,16 @@ def test_a_log_with_two_windows_is_trusted_in_each(sigstore):
     assert check(sigstore, ctlogs=logs)
 
 
-@pytest.mark.parametrize("moment", [NOW - SKEW, AT + SKEW])
-def test_clocks_may_differ_by_an_hour(sigstore, moment):
+@pytest.mark.parametrize("moment", [NOW - 86400, NOW, NOW + 86400])
+def test_clocks_may_differ(sigstore, moment):
     assert check(sigstore, scts=[sigstore.ctlog.at(moment)])
 
 
-@pytest.mark.parametrize("moment", [NOW - SKEW - 1, 0, AT + SKEW + 1, 253402300799.999])
-def test_a_time_before_the_certificate_or_after_the_signature_is_refused(sigstore, moment):
-    """A log's key that is no longer trusted could otherwise be used with the time when it was."""
-    log = replace(sigstore.ctlog, window=Window(0, 253402300799))
-    scts = [log.at(moment)]
-    assert refusal(sigstore, scts=scts, ctlogs=[log]) in (UNTIMELY, UNTRUSTED)
-    assert refusal(sigstore, scts=scts, ctlogs=[replace(log, window=Window(0))]) == UNTIMELY
+def test_a_log_that_is_no_longer_trusted_cannot_go_back_to_when_it_was(sigstore):
+    """The certificate, whose authority is trusted, tells when it was made."""
+    retired = replace(sigstore.ctlog, window=Window(0, NOW - 1))
+    assert refusal(sigstore, scts=[retired.at(NOW - 86400)], ctlogs=[retired]) == UNTRUSTED
+    assert check(sigstore, scts=[retired.at(NOW - 86400)], ctlogs=[replace(retired, window=Window(0, NOW))])
 
 
 def test_a_time_beyond_all_calendars_is_refused(sigstore):
