@@ -11,7 +11,7 @@ import pytest
 from devkit.offline import OfflineSigstore
 from devkit.tufmirror import TufMirror
 from ocisource.cli.rootkeepers import public_root
-from ocisource.domain.errors import TrustError
+from ocisource.domain.errors import Unjudged
 from ocisource.roots import shipped
 from ocisource.settings import Settings, SettingsError, parse_settings
 from ocisource.telemetry import Metrics
@@ -53,7 +53,7 @@ async def test_a_private_repository_replaces_the_public_root(
     flags = (f"--tuf-mirror={tuf.url}", f"--tuf-root={put('root.json', tuf.bootstrap)}")
     metrics = Metrics()
     async with public_root(settings(*flags), metrics) as current:
-        with pytest.raises(TrustError, match="it is on its way"):
+        with pytest.raises(Unjudged, match="it is on its way"):
             current()
         async with asyncio.timeout(30):
             while not _has(current, document):
@@ -71,7 +71,7 @@ async def test_a_private_repository_replaces_the_public_root(
 def _has(current: Callable[[], bytes], document: bytes) -> bool:
     try:
         return current() == document
-    except TrustError:
+    except Unjudged:
         return False
 
 
