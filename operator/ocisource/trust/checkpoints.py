@@ -55,8 +55,8 @@ def _open(note: object) -> tuple[bytes, list[bytes]]:
         raise RefusedError("log entry has no checkpoint")
     if len(note) > MAX_CHECKPOINT or note.count("\n") > MAX_LINES:
         raise RefusedError("log entry's checkpoint is too long")
-    text, blank, lines = note.rpartition("\n\n")
-    if not blank or not lines.endswith("\n") or _CONTROL.search(note):
+    text, _, lines = note.rpartition("\n\n")
+    if not lines.endswith("\n") or _CONTROL.search(note):
         raise _malformed()
     found = [_SIGNATURE.fullmatch(line) for line in lines[:-1].split("\n")]
     signatures = [decode_base64(line[1], "signature of log entry's checkpoint") for line in found if line]

@@ -25,7 +25,7 @@ def includes(entry: bytes, index: int, size: int, path: Sequence[bytes], root: b
             return False
         if fn & 1 or fn == sn:
             r = _hash(b"\x01", p, r)
-            while fn and not fn & 1:
+            while not fn & 1:  # ends: here fn is not 0, since sn is not
                 fn, sn = fn >> 1, sn >> 1
         else:
             r = _hash(b"\x01", r, p)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devkit.offline import NOW, OfflineSigstore, RekorLog, Window
-from ocisource.trust.checkpoints import MAX_CHECKPOINT, MAX_LINES, Checkpoint, check_checkpoint
+from ocisource.trust.checkpoints import Checkpoint, check_checkpoint
 from ocisource.trust.roots import read_trusted_root
 from ocisource.trust.wire import RefusedError
 
@@ -166,10 +166,10 @@ def test_what_is_no_text_is_no_checkpoint(note):
 
 
 def test_a_checkpoint_has_bounds():
-    """signatures.md rule 6: each line may cost a check of a signature."""
-    lines = MAX_LINES - GOOD.count("\n")
+    """signatures.md rule 6: 64 KiB, and 100 lines, of which each may cost a check of a signature."""
+    lines = 100 - GOOD.count("\n")
     assert check_checkpoint(signed(TEXT + "x\n" * lines), key(SIGSTORE.rekor_v2)).size == 7
-    room = MAX_CHECKPOINT - len(GOOD)
+    room = 65536 - len(GOOD)
     assert check_checkpoint(signed(f"{TEXT}{'x' * (room - 1)}\n"), key(SIGSTORE.rekor_v2)).size == 7
     for text in (TEXT + "x\n" * (lines + 1), f"{TEXT}{'x' * room}\n"):
         assert refusal(signed(text)) == "log entry's checkpoint is too long"

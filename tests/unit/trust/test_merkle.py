@@ -106,5 +106,12 @@ def test_a_path_that_does_not_reach_the_top_is_refused():
     assert not includes(LEAVES[0], 0, 8, path, ROOTS[3])
 
 
+def test_a_path_that_goes_on_above_the_top_is_refused():
+    """Also where what is above it is the root hash that is asked for."""
+    above = hashlib.sha256(b"\x01" + K + ROOTS[6]).digest()
+    assert includes(LEAVES[0], 0, 7, [B, H, L], ROOTS[6])
+    assert not includes(LEAVES[0], 0, 7, [B, H, L, K], above)
+
+
 def test_the_largest_trees_cost_no_more_than_their_path():
     assert not includes(b"", (1 << 53) - 2, (1 << 53) - 1, [A] * 64, ROOTS[0])
