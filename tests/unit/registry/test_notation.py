@@ -53,7 +53,7 @@ async def test_an_envelope_is_found_with_its_media_type(registry, client, to, si
 )
 @pytest.mark.parametrize("tagged", [False, True])
 async def test_both_forms_of_the_manifest_are_found_by_api_and_by_tag(registry, client, to, signed, form, tagged):
-    """signature-specification.md: by `artifactType`, and before OCI 1.1 by the config's media type."""
+    """`signature-specification.md`: by `artifactType`, and before OCI 1.1 by the config's media type."""
     _sign(registry, signed, b"envelope", **form)
     if tagged:
         registry.tag_referrers(APP, signed)

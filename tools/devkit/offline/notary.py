@@ -1,7 +1,7 @@
 """A private Notary: a chain of certificates that sign code, and a signer of Notation envelopes (JWS and COSE).
 
-Envelopes follow https://github.com/notaryproject/specifications, signature-envelope-jws.md and
-signature-envelope-cose.md; `notation verify` accepts what comes out unless a test asks for something wrong. What is
+Envelopes follow https://github.com/notaryproject/specifications, `signature-envelope-jws.md` and
+`signature-envelope-cose.md`; `notation verify` accepts what comes out unless a test asks for something wrong. What is
 signed is an `Order`, a plain value: `dataclasses.replace` makes the wrong ones.
 """
 

@@ -1,4 +1,4 @@
-"""The one signature algorithm that a certificate's key may be used with (signature-specification.md, "Algorithm
+"""The one signature algorithm that a certificate's key may be used with (`signature-specification.md`, "Algorithm
 Selection"): fixed by the key's type and size, whatever an envelope claims."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The certificate chain of an envelope: complete, ordered, and of certificates that may sign code.
 
-signature-specification.md, "Certificate Requirements". Of extensions, only basic constraints, key usage and extended
+`signature-specification.md`, "Certificate Requirements". Of extensions, only basic constraints, key usage and extended
 key usage are honoured, as it says. Whether anybody trusts the chain, and when it was valid, are questions of their own.
 """
 

@@ -1,4 +1,4 @@
-"""Notation's COSE envelope (signature-envelope-cose.md): COSE_Sign1_Tagged, RFC 9052 section 4.2.
+"""Notation's COSE envelope (`signature-envelope-cose.md`): COSE_Sign1_Tagged, RFC 9052 section 4.2.
 
 CBOR is read strictly (RFC 8949 section 4.2 as far as it concerns meaning): definite lengths, no key twice in a map,
 bounded depth, nothing after the end. No tag but 1 (a time) and 18 (the envelope) gets a meaning.
@@ -90,7 +90,7 @@ def _decode(content: bytes, name: str) -> Any:
     )
     try:
         value = decoder.decode()
-    except (cbor2.CBORDecodeError, TypeError) as error:  # TypeError: a key that cannot be one
+    except cbor2.CBORDecodeError as error:
         raise RefusedError(f"{name} is no strict CBOR: {error}") from None
     if source.tell() != len(content):
         raise RefusedError(f"{name} has bytes after its end")

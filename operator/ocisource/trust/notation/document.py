@@ -1,4 +1,4 @@
-"""The trust policy document `trustpolicy.json`, version 1.0 (Notary Project, trust-store-trust-policy.md).
+"""The trust policy document `trustpolicy.json`, version 1.0 (Notary Project, `trust-store-trust-policy.md`).
 
 Read as a whole before any of it is used: a statement that breaks a rule makes the document unusable, also where
 another one applies. Messages are those that clients know (flux-compat H7).

@@ -1,4 +1,4 @@
-"""What a Notation envelope says, in whichever of its two formats (signature-specification.md, "Signature Envelope")."""
+"""What a Notation envelope says, in either of its formats (`signature-specification.md`, "Signature Envelope")."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def check_target(payload: bytes, subject: Subject) -> None:
         raise RefusedError(f"signature is for another digest {quoted(target.get('digest'))}")
     if target.get("mediaType") != subject.media_type:
         found = quoted(target.get("mediaType"))
-        raise RefusedError(f"signature is for another media type {found}, the artifact's is {subject.media_type}")
+        raise RefusedError(
+            f"signature is for another media type {found}, the artifact's is {quoted(subject.media_type)}"
+        )
     size = target.get("size")
     if type(size) is not int or size != subject.size:
         raise RefusedError(f"signature is for another size, the artifact has {subject.size} bytes")

@@ -1,6 +1,6 @@
 """Who may sign: distinguished names in a trust policy, held against a certificate's subject.
 
-Notary Project, trust-store-trust-policy.md, "Trusted Identities Constraints"; the text form is RFC 4514.
+Notary Project, `trust-store-trust-policy.md`, "Trusted Identities Constraints"; the text form is RFC 4514.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Trust by a Notation trust policy: provider notation (signatures.md, "Notation"; flux-compat H7).
 
-The validations and their order are those of trust-store-trust-policy.md, "Steps". What the policy only logs is
+The validations and their order are those of `trust-store-trust-policy.md`, "Steps". What the policy only logs is
 checked and told all the same. Plugins, OCSP and CRLs are not supported: what needs them fails, and says so.
 """
 
@@ -206,7 +206,7 @@ class _Validation:
             check_revocation(self.stamp.path)
 
     def _asks_for_countersignature(self) -> bool:
-        """trust-store-trust-policy.md, "Timestamp Countersignature Verification details"."""
+        """`trust-store-trust-policy.md`, "Timestamp Countersignature Verification details"."""
         if d.TSA not in self.statement.stores:
             return False
         return self.statement.verify_timestamp == d.ALWAYS or expired(self.chain, self.now)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ocisource.domain.errors import TrustError
+from ocisource.trust.chains import read_certificate
 from ocisource.trust.wire import quoted
 
 SUFFIXES = (".crt", ".pem")
@@ -48,9 +49,11 @@ def _read_entry(content: bytes) -> list[x509.Certificate]:
         if label != _LABEL:
             raise _BadEntryError(f"it holds {quoted(label.decode('latin-1'))}, not only certificates")
     try:
-        found = x509.load_pem_x509_certificates(content) if labels else [x509.load_der_x509_certificate(content)]
-    except (ValueError, UnsupportedAlgorithm):
-        raise _BadEntryError("not a PEM certificate (or one in DER)") from None
+        loaded = x509.load_pem_x509_certificates(content) if labels else [x509.load_der_x509_certificate(content)]
+        # All of each is read now: what cannot be read is told of the Secret, not of every signature.
+        found = [read_certificate(each.public_bytes(Encoding.DER), "certificate") for each in loaded]
+    except Exception:  # noqa: BLE001 - the parser has many ways to complain, and not all are documented
+        raise _BadEntryError("not a PEM certificate (or one in DER) that can be read") from None
     if labels and len(found) != len(labels):
         raise _BadEntryError("one of its PEM certificates is not whole")
     return found

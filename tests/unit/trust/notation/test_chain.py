@@ -1,4 +1,4 @@
-"""The chain of an envelope (signature-specification.md, "Certificate Requirements")."""
+"""The chain of an envelope (`signature-specification.md`, "Certificate Requirements")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The COSE envelope is read strictly (signature-envelope-cose.md, RFC 9052, RFC 8949)."""
+"""The COSE envelope is read strictly (`signature-envelope-cose.md`, RFC 9052, RFC 8949)."""
 
 from __future__ import annotations
 

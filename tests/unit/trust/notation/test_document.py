@@ -1,4 +1,4 @@
-"""The trust policy document (trust-store-trust-policy.md, "OCI Trust Policy"). Texts are those that clients know."""
+"""The trust policy document (`trust-store-trust-policy.md`, "OCI Trust Policy"). Texts are those that clients know."""
 
 from __future__ import annotations
 

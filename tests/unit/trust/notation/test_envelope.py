@@ -1,4 +1,4 @@
-"""What an envelope must say, in both formats (signature-specification.md, "Signed Attributes", "Payload")."""
+"""What an envelope must say, in both formats (`signature-specification.md`, "Signed Attributes", "Payload")."""
 
 from __future__ import annotations
 

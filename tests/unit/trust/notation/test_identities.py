@@ -1,4 +1,4 @@
-"""Who may sign (trust-store-trust-policy.md, "Trusted Identities Constraints"; RFC 4514)."""
+"""Who may sign (`trust-store-trust-policy.md`, "Trusted Identities Constraints"; RFC 4514)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JWS envelope is read strictly (signature-envelope-jws.md, RFC 7515)."""
+"""The JWS envelope is read strictly (`signature-envelope-jws.md`, RFC 7515)."""
 
 from __future__ import annotations
 

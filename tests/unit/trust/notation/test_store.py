@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from devkit.documents import DER
 from devkit.offline.authority import to_der, to_pem
 from ocisource.domain.errors import TrustError
 from ocisource.trust.notation.store import read_certificates
@@ -37,6 +38,20 @@ def _private(desk) -> bytes:
     return desk.notary.key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def _of_version_41(desk) -> bytes:
+    """X.509 has versions 1 to 3, written as 0 to 2."""
+    tree = DER.read(to_der(desk.notary.root))
+    tree.children[0].children[0].children[0].content = bytes([40])
+    return DER.write(tree)
+
+
+def _without_a_whole_name(desk) -> bytes:
+    """A part of the subject's name holds nothing: that comes out only when somebody asks for the name."""
+    tree = DER.read(to_der(desk.notary.root))
+    tree.children[0].children[5].children[0].children.clear()
+    return DER.write(tree)
+
+
 def test_an_entry_that_cannot_be_used_is_named_and_not_quoted(desk, pems):
     cut = pems[0].replace(b"-----END CERTIFICATE-----\n", b"")
     for content, word in [
@@ -50,6 +65,8 @@ def test_an_entry_that_cannot_be_used_is_named_and_not_quoted(desk, pems):
         (_private(desk), "a private key; take it out"),
         (pems[0] + _private(desk), "a private key; take it out"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a PEM certificate"),
+        (_of_version_41(desk), "not a PEM certificate .* that can be read"),
+        (_without_a_whole_name(desk), "not a PEM certificate .* that can be read"),
     ]:
         with pytest.raises(TrustError, match=f"^secret 'ns/trust' entry 'b.pem': .*({word})") as caught:
             read_certificates("ns/trust", {"a.crt": pems[0], "b.pem": content})
