@@ -239,6 +239,15 @@ async def test_a_trusted_root_that_cannot_be_read_now_is_no_verdict(withdrawing:
     assert "artifact" in withdrawing.status()
 
 
+async def test_a_trusted_root_beside_a_key_is_read_and_means_nothing(withdrawing: World) -> None:
+    """H3"""
+    withdrawing.secrets.put("root", {"trusted_root.json": b"not looked at"})
+    withdrawing.cluster.edit("app", verify={**withdrawing.trust(ALICE), "trustedRootSecretRef": {"name": "root"}})
+    await withdrawing.passes()
+
+    assert withdrawing.conditions()["SourceVerified"] == ("True", "Succeeded")
+
+
 async def test_the_verdict_after_an_outage_counts(withdrawing: World) -> None:
     withdrawing.trust(MALLORY)
     withdrawing.in_trouble()

@@ -5,6 +5,8 @@ MUST: a transition time moves only with status, reason or message.
 MUST: observedGeneration moves only when a pass ends well, is suspended, or stalls.
 MUST: the same facts give the same status.
 MUST: while SourceVerified is False, the artifact is none that this pass stored.
+MUST: what was withdrawn is not in the status, and neither is anything about it.
+MUST: where the policy let a revision pass without a verdict, there is none.
 """
 
 from __future__ import annotations
@@ -50,13 +52,18 @@ def reports(draw: st.DrawFn, source: Source, found: s.Status) -> s.Report:
         return replace(report, failure=failure)
     report = replace(report, resolved=resolved)
     if failure is not None:
-        return replace(report, failure=failure)
-    verified = verified_message(resolved, "key 'a.pub'", "0f" * 32) if source.verify else ""
+        withdrawn = failure.condition == c.SOURCE_VERIFIED and draw(st.booleans())
+        return replace(report, failure=failure, withdrawn=withdrawn, kept=None if withdrawn else kept)
+    verified, unjudged = "", ""
+    if source.verify:
+        unjudged = draw(st.sampled_from(["", "the policy says skip"]))
+        verified = "" if unjudged else verified_message(resolved, "key 'a.pub'", "0f" * 32)
+    report = replace(report, verified=verified, unjudged=unjudged)
     if kept is not None and kept.revision == str(resolved):
-        return replace(report, verified=verified)
+        return report
     path = f"ocirepository/team/app/{resolved.digest}.tar.gz"
     stored = Artifact(path, f"http://s/{path}", str(resolved), "sha256:" + resolved.tag[2] * 64, 1, "t")
-    return replace(report, verified=verified, stored=stored)
+    return replace(report, stored=stored)
 
 
 @st.composite
@@ -115,7 +122,7 @@ def test_the_same_facts_give_the_same_status(history: History) -> None:
             again = s.suspended(source, status, "2027-01-01T00:00:00Z")
         else:
             settled = replace(report, kept=status.artifact, stored=None, damage=None) if status.artifact else report
-            again = s.concluded(source, status, replace(settled, verified=report.verified), "2027-01-01T00:00:00Z")
+            again = s.concluded(source, status, settled, "2027-01-01T00:00:00Z")
             if report.damage is not None or report.failure is not None:
                 # How far a pass came is part of what a failure says: a second pass from another start says it anew.
                 assert {one.type for one in again.conditions} == {one.type for one in status.conditions}
@@ -138,3 +145,21 @@ def test_every_status_survives_writing_and_reading(
 ) -> None:
     for _, _, _, status in history:
         assert s.parse_status({"status": s.written(status)}) == status
+
+
+@given(histories())
+def test_what_was_withdrawn_is_gone(history: History) -> None:
+    for _, _, report, status in history:
+        if report is not None and report.withdrawn:
+            assert status.artifact is None
+            assert status.url == ""
+            assert status.condition(c.ARTIFACT_IN_STORAGE) is None
+            assert status.condition(c.ARTIFACT_OUTDATED) is None
+            assert not s.is_ready(status)
+
+
+@given(histories())
+def test_without_a_verdict_nothing_claims_one(history: History) -> None:
+    for _, _, report, status in history:
+        if report is not None and report.unjudged:
+            assert status.condition(c.SOURCE_VERIFIED) is None

@@ -59,7 +59,8 @@ class SecretWatch:
         self._path = f"/api/v1/namespaces/{namespace}/secrets" if namespace else "/api/v1/secrets"
         self._on_change = on_change
         self._sleep = sleep
-        self._known: dict[Name, str] | None = None
+        self._known: dict[Name, str] = {}
+        self._listed = False
         self._version = ""
         self._failures = 0
         self._refused = False
@@ -106,18 +107,17 @@ class SecretWatch:
         before, self._known = self._known, listed
         self._version = str(metadata.get("resourceVersion") or "")
         self.opened.set()
-        if before is not None:
-            changed = {name for name, version in listed.items() if before.get(name) != version}
-            for name in changed | (before.keys() - listed.keys()):
-                self._on_change(*name)
+        if not self._listed:
+            self._listed = True
+            return
+        changed = {name for name, version in listed.items() if before.get(name) != version}
+        for name in changed | (before.keys() - listed.keys()):
+            self._on_change(*name)
 
     def _take(self, kind: str, obj: Mapping[str, Any]) -> None:
         if kind == "ERROR":
             code = int(obj.get("code") or 0)
             raise ApiError(code, str(obj.get("reason") or ""), str(obj.get("message") or "the watch broke"))
-        known = self._known
-        if known is None:
-            raise AssertionError("a list comes before a watch")
         self._failures = 0
         if self._refused:
             self._refused = False
@@ -128,11 +128,11 @@ class SecretWatch:
         name, version = _identity(obj)
         self._version = version
         if kind == "DELETED":
-            known.pop(name, None)
-        elif known.get(name) == version:
+            self._known.pop(name, None)
+        elif self._known.get(name) == version:
             return
         else:
-            known[name] = version
+            self._known[name] = version
         self._on_change(*name)
 
     def _note_refusal(self) -> None:

@@ -250,7 +250,7 @@ async def test_a_version_that_is_too_old_is_looked_up_anew_and_the_difference_to
     watching = await begin(secrets={"same": 1, "changed": 2, "deleted": 3})
     watching.cluster.secrets = {"same": 1, "changed": 20, "added": 21}
     watching.cluster.version = 200
-    await watching.sends(gone())
+    await watching.sends(gone(), OVER)
     await watching.breaks()
 
     await watching.hears("changed", "deleted", "added")
@@ -310,9 +310,7 @@ async def test_a_watch_without_a_sign_of_life_is_taken_for_dead(begin: Begin, mo
 
 async def test_an_answer_that_is_no_event_does_not_end_the_watching(begin: Begin) -> None:
     watching = await begin()
-    await watching.sends({"type": "ADDED", "object": {}})
-    await watching.breaks()
-    await watching.sends(OVER)
+    await watching.sends({"type": "ADDED", "object": {}}, OVER)
     await watching.breaks()
     await watching.sends(event("ADDED", "a", 101))
 

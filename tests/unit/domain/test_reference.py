@@ -14,6 +14,7 @@ from ocisource.domain.reference import (
     Reference,
     check_digest,
     display_name,
+    is_digest,
     parse_url,
 )
 
@@ -138,3 +139,8 @@ def test_a_resolved_reference_is_printed_with_its_tag_or_else_its_digest():
     repository = parse_url("oci://docker.io/app")
     assert display_name(repository, "1.0.0", f"sha256:{HEX}") == "index.docker.io/library/app:1.0.0"
     assert display_name(repository, "", f"sha256:{HEX}") == f"index.docker.io/library/app@sha256:{HEX}"
+
+
+@pytest.mark.parametrize(("text", "expected"), [(f"sha256:{HEX}", True), ("sha256:beef", False), ("1.0.0", False)])
+def test_a_text_is_a_digest_or_not(text: str, expected: bool) -> None:
+    assert is_digest(text) == expected

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ocisource.domain.errors import InvalidSource
-from ocisource.domain.source import Source, parse_source, unknown_fields
+from ocisource.domain.source import OIDCIdentity, Source, parse_source, unknown_fields
 
 
 def an_object(spec: dict[str, Any] | None = None, version: str = "v1", **metadata: Any) -> dict[str, Any]:
@@ -142,3 +142,12 @@ def test_a_source_can_be_compared_and_kept_in_a_set() -> None:
     sources: set[Source] = {parse_source(an_object()), parse_source(an_object())}
 
     assert len(sources) == 1
+
+
+def test_identities_are_taken_as_they_are_written_in_their_order() -> None:
+    """signatures.md rule 5: they are patterns, and an empty one is a pattern, too."""
+    written = [{"issuer": "^https://a$", "subject": ""}, {"issuer": "b", "subject": "c"}]
+    source = parse_source(an_object({"verify": {"matchOIDCIdentity": written}}))
+
+    assert source.verify is not None
+    assert source.verify.identities == (OIDCIdentity("^https://a$", ""), OIDCIdentity("b", "c"))

@@ -13,7 +13,7 @@ from ocisource.domain import conditions as c
 from ocisource.domain import status as s
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure
-from ocisource.domain.source import Source, Verify
+from ocisource.domain.source import LayerSelector, Source, Verify
 
 NOW, LATER = "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
 OLD = Revision("1.0.0", "sha256:" + "a" * 64)
@@ -288,3 +288,46 @@ def test_damage_and_collection_are_told_before_the_outcome() -> None:
         ),
         ("Warning", "OCIArtifactPullFailed", NO_ANSWER.message),
     ]
+
+
+def test_a_withdrawn_artifact_leaves_nothing_outdated() -> None:
+    """J15: what is not there is not old."""
+    outdated = s.concluded(SOURCE, ready_status(), a_report(kept=artifact(OLD), resolved=NEW, failure=NO_ANSWER), LATER)
+    assert told(outdated)["ArtifactOutdated"] == ("True", "NewRevision")
+
+    status = s.concluded(SOURCE, outdated, a_report(resolved=NEW, failure=UNSIGNED, withdrawn=True), LATER)
+
+    assert told(status) == {
+        "Reconciling": ("True", "ProgressingWithRetry"),
+        "Ready": ("False", "VerificationError"),
+        "FetchFailed": ("True", "OCIArtifactPullFailed"),
+        "SourceVerified": ("False", "VerificationError"),
+    }
+    assert (status.artifact, status.url) == (None, "")
+
+
+def test_a_verdict_goes_where_the_policy_needs_none() -> None:
+    """H7"""
+    report = a_report(kept=artifact(OLD), resolved=OLD, unjudged="the policy says skip")
+    status = s.concluded(SOURCE, ready_status(), report, LATER)
+
+    assert "SourceVerified" not in told(status)
+    assert told(status)["Ready"] == ("True", "Succeeded")
+
+
+def test_an_observed_layer_selector_survives_writing_and_reading() -> None:
+    """A6, B8"""
+    for selector in (LayerSelector(), LayerSelector("text/plain"), LayerSelector("text/plain", "copy")):
+        status = replace(ready_status(), observed_layer_selector=selector)
+        assert s.parse_status({"status": s.written(status)}) == status
+
+
+def test_a_pass_that_ended_with_the_verdict_says_nothing_of_an_artifact() -> None:
+    """What `ocisource verify` does: nothing is stored, and nothing was."""
+    report = a_report(resolved=OLD, verified=f"verified signature of revision {OLD}")
+    status = s.concluded(SOURCE, s.Status(), report, NOW)
+    assert told(status).keys() == {"SourceVerified", "Ready"}
+    assert status.artifact is None
+
+    recovered = replace(s.Status(), conditions=(c.Condition(c.FETCH_FAILED, c.TRUE, "R", "m"),))
+    assert list(s.events(SOURCE, recovered, report)) == []
