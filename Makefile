@@ -3,16 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := operator tools tests bench
+CODE := operator tools tests bench fuzz
 export PYTHONPATH := tools
 
-.PHONY: help run test check format bench lock root clean
+.PHONY: help run test check format bench fuzz lock root clean
 
 help:
 	@echo "make run     the main job on real parts: push, sign, apply, watch it become Ready (ONCE=1 ends after it)"
 	@echo "make test    all tests, with the real parts they need"
 	@echo "make check   the quick gate: format, lint, types, layers, fast tests"
 	@echo "make bench   the scenarios and the cost of a verdict: bench/README.md"
+	@echo "make fuzz    feeds the trust room what no signer would write, for FUZZ_SECONDS (60)"
 	@echo "make format  puts the code into its format"
 	@echo "make tables  the tables of docs/signatures.md, from the tests"
 	@echo "make lock    resolves the dependencies anew into requirements/"
@@ -53,6 +54,10 @@ bench: $(READY)
 
 tables: $(READY)
 	@$(BIN)/python tests/unit/trust/test_table.py
+
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	@$(BIN)/python fuzz/run.py --seconds $(FUZZ_SECONDS)
 
 # Names no package host; needs uv.
 lock:

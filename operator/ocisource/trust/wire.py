@@ -18,6 +18,9 @@ MAX_DOCUMENT = 1 << 20
 MAX_CONTAINERS = 10_000
 """Objects and arrays in one document. Real ones have below a hundred; more is only there to cost time."""
 
+MAX_DEPTH = 64
+"""Objects and arrays within each other. Real ones have below ten; whatever walks a document must come to its end."""
+
 QUOTE_LIMIT = 80
 MAX_REASONS = 8
 
@@ -72,6 +75,7 @@ def decode_object(document: bytes, name: str) -> dict[str, Any]:
         raise RefusedError(f"{name} is not JSON") from None
     if not isinstance(value, dict):
         raise RefusedError(f"{name} is not a JSON object")
+    _check_depth(value, name)
     return value
 
 
@@ -87,6 +91,17 @@ def reasons(refused: Sequence[tuple[str, str]]) -> str:
     """Name and reason of each signature that was refused, of MAX_REASONS at most (signatures.md rule 7)."""
     told = "; ".join(f"{name}: {reason}" for name, reason in refused[:MAX_REASONS])
     return told if len(refused) <= MAX_REASONS else f"{told}; and {len(refused) - MAX_REASONS} more"
+
+
+def _check_depth(document: dict[str, Any], name: str) -> None:
+    level: list[Any] = [document]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise RefusedError(f"{name} has more than {MAX_DEPTH} objects and arrays within each other")
+        inner = (one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer))
+        level = [one for one in inner if isinstance(one, dict | list)]
 
 
 class _RepeatedKeyError(Exception):
