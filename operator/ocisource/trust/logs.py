@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_NUMBER = (1 << 53) - 1
 """Of an index or a time: what RFC 7493 and RFC 8785 can write exactly."""
 
+MAX_TIME = 253402300799
+"""The end of the year 9999: no certificate and no message can write a later time."""
+
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,15}")
 _LOG_ID = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(r"https?://([^/:?#]+)")
@@ -151,6 +154,8 @@ def _check_promise(key: LogKey, promise: bytes, body: bytes, index: int, time: i
     # ASCII strings that need no escape and whole numbers up to 2^53: here json writes what RFC 8785 wants.
     if not key.verify(promise, json.dumps(facts, sort_keys=True, separators=(",", ":")).encode("ascii")):
         raise RefusedError("log entry's signed entry timestamp is not by its log")
+    if time > MAX_TIME:
+        raise RefusedError("log entry's integratedTime is later than the year 9999")
     if not key.window.contains(time):
         raise RefusedError("the log's key was not valid at the time of the log entry")
 

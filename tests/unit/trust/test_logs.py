@@ -185,6 +185,18 @@ def test_the_key_of_the_log_is_valid_at_the_time_of_the_entry(window, holds):
     assert refusal(entry().document(), root=root) == "the log's key was not valid at the time of the log entry"
 
 
+@pytest.mark.parametrize("time", [253402300800, (1 << 53) - 1])
+def test_a_log_may_sign_any_time_but_none_that_nobody_can_write(time):
+    """The key of a log that is in use has no end of validity."""
+    log = replace(SIGSTORE.rekor_v1, window=Window(NOW))
+    root = read_trusted_root(SIGSTORE.trusted_root(logs=[log]))
+    last = entry(time=253402300799)
+    assert check_entry(root, replace(last, promise=log.promise(last)).document(), about(ENVELOPE)).time == 253402300799
+    later = entry(time=time)
+    reason = refusal(replace(later, promise=log.promise(later)).document(), root=root)
+    assert reason == "log entry's integratedTime is later than the year 9999"
+
+
 def test_without_a_promise_nobody_vouches_for_the_time():
     """integratedTime alone is not signed. The index is then the one that the proof is about."""
     logged = check_entry(ROOT, entry(promise=None).document(), about(ENVELOPE))
