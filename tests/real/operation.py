@@ -89,8 +89,11 @@ class Operator:
             rf'namespace="{namespace}"\}} (\d+)$',
             re.MULTILINE,
         )
-        page = fetch(f"http://127.0.0.1:{self._process.ports[1]}/metrics").decode()
-        return {name: int(number) for name, number in count.findall(page)}
+        return {name: int(number) for name, number in count.findall(self.metrics())}
+
+    def metrics(self) -> str:
+        """The page behind /metrics."""
+        return fetch(f"http://127.0.0.1:{self._process.ports[1]}/metrics").decode()
 
 
 def fetch(url: str) -> bytes:

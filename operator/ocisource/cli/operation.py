@@ -18,6 +18,7 @@ from typing import Any
 from ocisource import handlers
 from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
+from ocisource.cli.rootkeepers import public_root
 from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
 from ocisource.cluster.events import COMPONENT, EventRecorder
@@ -31,7 +32,6 @@ from ocisource.domain.errors import RoomError
 from ocisource.reconcile import Corridor, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
-from ocisource.roots import shipped
 from ocisource.settings import Settings, SettingsError, parse_settings, usage
 from ocisource.storage import server
 from ocisource.storage.limits import Limits
@@ -75,6 +75,9 @@ def main(arguments: list[str]) -> int:
         asyncio.run(_operate(settings, config))
     except asyncio.CancelledError:
         logger.info("stopped by a signal before the watch was up")
+    except SettingsError as error:
+        print(f"ocisource run: {error}", file=sys.stderr)
+        return BAD_INPUT
     except RoomError as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence for the user; the traceback would say no more
         return NOT_READY
@@ -85,6 +88,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
     _heed_signals()
     metrics, stop, ready = Metrics(), asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
+        root = await stack.enter_async_context(public_root(settings, metrics, stop))
         servers = await stack.enter_async_context(_servers(settings, metrics, ready))
         store = _store(settings)
         stack.callback(store.close)
@@ -105,7 +109,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent)
         _gauges(metrics, queue)
         secrets = ClusterSecrets(api)
-        trust = trust_room(shipped.trusted_root, require_identity=settings.require_oidc_identity)
+        trust = trust_room(root, require_identity=settings.require_oidc_identity)
         rooms = Rooms(registry, trust, store, secrets, advertised, now)
         desk = Desk(
             corridor=Corridor(rooms, withdrawing=settings.on_verification_failure == "withdraw"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from ocisource.roots.keeper import RootKeeper
+from ocisource.roots.keeper import Plan, RootKeeper
 from ocisource.roots.mirror import Mirror, public
 from ocisource.roots.shipped import URL
 from ocisource.settings import Settings, SettingsError
@@ -20,11 +20,13 @@ FAILURES = "ocisource_trusted_root_refresh_failures_total"
 
 
 @asynccontextmanager
-async def public_root(settings: Settings, metrics: Metrics) -> AsyncIterator[Callable[[], bytes]]:
-    """Gives what tells the public trusted root of the moment, and keeps that fresh meanwhile, unless --offline-trust
-    forbids it. Raises SettingsError."""
-    keeper = root_keeper(settings, metrics)
-    refreshing = None if settings.offline_trust else asyncio.create_task(keeper.run())
+async def public_root(
+    settings: Settings, metrics: Metrics, stop: asyncio.Event, plan: Plan | None = None
+) -> AsyncIterator[Callable[[], bytes]]:
+    """Gives what tells the public trusted root of the moment. Keeps it fresh meanwhile and until `stop`, unless
+    --offline-trust forbids it. Raises SettingsError."""
+    keeper = _root_keeper(settings, metrics, plan)
+    refreshing = None if settings.offline_trust else asyncio.create_task(_run(keeper, stop))
     try:
         yield keeper.current
     finally:
@@ -34,8 +36,19 @@ async def public_root(settings: Settings, metrics: Metrics) -> AsyncIterator[Cal
                 await refreshing
 
 
-def root_keeper(settings: Settings, metrics: Metrics) -> RootKeeper:
-    """The keeper, with what it tells in the metrics; it does not run yet. Raises SettingsError."""
+async def _run(keeper: RootKeeper, stop: asyncio.Event) -> None:
+    """Ends a refresh under way as soon as the operator stops: kopf waits for tasks that were begun after it."""
+    running = asyncio.create_task(keeper.run())
+    try:
+        await stop.wait()
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def _root_keeper(settings: Settings, metrics: Metrics, plan: Plan | None) -> RootKeeper:
+    """The keeper, with what it tells in the metrics. Raises SettingsError."""
     meaning = "Refreshes of the public trusted root that failed."
     metrics.count(FAILURES, meaning, by=0)
     keeper = RootKeeper(
@@ -43,6 +56,7 @@ def root_keeper(settings: Settings, metrics: Metrics) -> RootKeeper:
         _validate,
         _mirror(settings),
         on_failure=lambda: metrics.count(FAILURES, meaning),
+        plan=plan,
     )
     told = "Age of the public trusted root in use, since TUF confirmed it or it was shipped; 0 while nothing needs it."
     metrics.gauge(AGE, told, keeper.age, {})

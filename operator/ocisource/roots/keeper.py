@@ -120,9 +120,9 @@ class RootKeeper:
         while True:
             try:
                 await self.refresh()
-            except RoomError as error:
+            except Exception as error:  # noqa: BLE001 - whatever broke, the copy stays and another try comes
                 failures += 1
-                self._failed(error)
+                self._failed(str(error) if isinstance(error, RoomError) else repr(error))
                 await asyncio.sleep(plan.spread(backoff(failures, plan.first_retry, plan.last_retry)))
             else:
                 failures = 0
@@ -143,14 +143,14 @@ class RootKeeper:
             self._used, self._problem = copy, ""
         logger.info("the trusted root of %s %s", self._mirror.url, "has changed" if changed else "is still the same")
 
-    def _failed(self, error: RoomError) -> None:
+    def _failed(self, problem: str) -> None:
         self._on_failure()
-        self._problem = str(error)
+        self._problem = problem
         stays = "there is none to go on with"
         if self._used is not None:
             day = datetime.fromtimestamp(self._used.confirmed, UTC).date().isoformat()
             stays = f"the copy of {day} stays in use"
-        logger.error("the trusted root was not refreshed: %s; %s", error, stays)
+        logger.error("the trusted root was not refreshed: %s; %s", problem, stays)
 
     def _on_disk(self) -> Copy | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from devkit.tufmirror import TufMirror
 from ocisource.cli.rootkeepers import public_root
 from ocisource.domain.errors import Unjudged
 from ocisource.roots import shipped
+from ocisource.roots.keeper import Plan
 from ocisource.settings import Settings, SettingsError, parse_settings
 from ocisource.telemetry import Metrics
 
 Put = Callable[[str, bytes], Path]
 TARGET = "trusted_root.json"
+AT_ONCE = Plan(soon=0)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ async def test_a_private_repository_replaces_the_public_root(
 ) -> None:
     flags = (f"--tuf-mirror={tuf.url}", f"--tuf-root={put('root.json', tuf.bootstrap)}")
     metrics = Metrics()
-    async with public_root(settings(*flags), metrics) as current:
+    async with public_root(settings(*flags), metrics, asyncio.Event(), AT_ONCE) as current:
         with pytest.raises(Unjudged, match="it is on its way"):
             current()
         async with asyncio.timeout(30):
@@ -62,7 +65,7 @@ async def test_a_private_repository_replaces_the_public_root(
         assert value(metrics, FAILURES) == 0
 
     tuf.asked.clear()
-    async with public_root(settings(*flags, "--offline-trust"), Metrics()) as current:
+    async with public_root(settings(*flags, "--offline-trust"), Metrics(), asyncio.Event(), AT_ONCE) as current:
         assert current() == document, "the last good copy is on disk"
         await asyncio.sleep(0.1)
     assert tuf.asked == []
@@ -80,7 +83,7 @@ async def test_a_mirror_that_is_no_mirror_is_counted_and_the_shipped_copy_stays(
 ) -> None:
     """It has the name of a mirror of the public repository, and metadata that the public keys did not sign."""
     metrics = Metrics()
-    async with public_root(settings(f"--tuf-mirror={tuf.url}"), metrics) as current:
+    async with public_root(settings(f"--tuf-mirror={tuf.url}"), metrics, asyncio.Event(), AT_ONCE) as current:
         assert value(metrics, AGE) == 0, "nothing needs it yet"
         assert current() == shipped.trusted_root()
         assert value(metrics, AGE) > 0
@@ -97,10 +100,33 @@ def test_a_mirror_is_asked_in_secret_or_on_loopback(url: str, settings: Callable
 
 async def test_offline_nobody_is_asked(tuf: TufMirror, settings: Callable[..., Settings]) -> None:
     before = asyncio.all_tasks()
-    async with public_root(settings(f"--tuf-mirror={tuf.url}", "--offline-trust"), Metrics()) as current:
+    async with public_root(
+        settings(f"--tuf-mirror={tuf.url}", "--offline-trust"), Metrics(), asyncio.Event()
+    ) as current:
         assert current() == shipped.trusted_root()
         assert asyncio.all_tasks() == before, "there is nobody who could ask"
     assert tuf.asked == []
+
+
+async def test_a_refresh_ends_with_the_operator(tuf: TufMirror, settings: Callable[..., Settings]) -> None:
+    """At once, not when all else is over."""
+    began, stop = asyncio.all_tasks(), asyncio.Event()
+    tuf.fault = lambda _path, _honest: _drips()
+    async with public_root(settings(f"--tuf-mirror={tuf.url}"), Metrics(), stop, AT_ONCE) as current:
+        current()
+        async with asyncio.timeout(30):
+            while not tuf.asked:
+                await asyncio.sleep(0.05)
+        stop.set()
+        async with asyncio.timeout(2):
+            while asyncio.all_tasks() != began:
+                await asyncio.sleep(0.01)
+
+
+def _drips() -> Iterator[bytes]:
+    while True:
+        yield b"{"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"signed": {"_type": "timestamp"}}', b"\xff"])
@@ -110,11 +136,11 @@ async def test_a_bootstrap_root_that_is_none_is_told_at_the_start(
     path = put("root.json", content)
 
     with pytest.raises(SettingsError, match=r"--tuf-root=.*: must be root metadata of a TUF repository"):
-        async with public_root(settings(f"--tuf-root={path}"), Metrics()):
+        async with public_root(settings(f"--tuf-root={path}"), Metrics(), asyncio.Event()):
             pass
 
 
 async def test_a_bootstrap_root_that_is_missing_is_told_at_the_start(settings: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match=r"--tuf-root=nowhere\.json: No such file or directory"):
-        async with public_root(settings("--tuf-root=nowhere.json"), Metrics()):
+        async with public_root(settings("--tuf-root=nowhere.json"), Metrics(), asyncio.Event()):
             pass

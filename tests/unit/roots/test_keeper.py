@@ -184,6 +184,24 @@ async def test_what_is_no_trusted_root_is_never_taken(tuf: TufMirror, as_public:
     assert keeper_of(tmp_path, as_public).current() == root(1)
 
 
+async def test_what_nobody_foresaw_is_a_failure_like_any_other(
+    as_public: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next try comes all the same."""
+    seen: list[bytes] = []
+
+    def stumbles(document: bytes) -> None:
+        seen.append(document)
+        if len(seen) == 1:
+            raise ZeroDivisionError
+
+    keeper = RootKeeper(tmp_path, stumbles, as_public, plan=QUICK)
+    async with running(keeper):
+        await until(lambda: keeper.current() == root(1))
+
+    assert "the trusted root was not refreshed: ZeroDivisionError(); the copy of " in caplog.text
+
+
 @pytest.mark.parametrize("content", [b"", b"\0garbage", b"{" * 2_000_000])
 async def test_a_broken_copy_on_disk_falls_back_to_the_shipped_one(
     content: bytes, as_public: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
