@@ -39,5 +39,5 @@ class FakeTrust:
 
     one: FakePolicy
 
-    def policy(self, _verify: Verify, _material: Material, _repository: str) -> FakePolicy:
+    def policy(self, _verify: Verify, _material: Material, _subject: Subject) -> FakePolicy:
         return self.one

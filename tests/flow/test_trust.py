@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from typing import Any
 
 import pytest
 
@@ -422,3 +424,22 @@ async def test_objects_that_are_verified_alike_share_a_search(world: World) -> N
         await world.until(lambda: all(world.status(f"app-{n}").get("artifact") for n in range(5)))
 
     assert world.searches() == 1
+
+
+async def test_a_secret_that_takes_long_to_read_holds_nobody_up(world: World) -> None:
+    """Keys, roots and trust policies are read beside the loop: their size is a tenant's to choose."""
+    turned = threading.Event()
+
+    class Slow(FakeTrust):
+        def policy(self, *asked: Any) -> FakePolicy:
+            assert turned.wait(10), "the loop stood still"
+            return super().policy(*asked)
+
+    world.room = Slow(FakePolicy())
+    world.sign(world.push("1.0.0"), ALICE)
+    world.declare(verify=world.trust(ALICE))
+    asyncio.get_running_loop().call_later(0.01, turned.set)
+
+    await world.passes()
+
+    assert world.conditions()["Ready"] == ("True", "Succeeded")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -215,7 +216,9 @@ class _Walk:
             return
         async with steps.verification(verify).until(self._deadline):
             trusted = await material.gather(self._rooms.secrets, self._source.namespace, verify)
-            policy = self._rooms.trust().policy(verify, trusted, Subject(str(access.repository), revision.digest))
+            subject = Subject(str(access.repository), revision.digest)
+            # In a thread: what a Secret holds may take long to read, as the room to open, and the loop is everybody's.
+            policy = await asyncio.to_thread(lambda: self._rooms.trust().policy(verify, trusted, subject))
             if policy.waived:
                 self._pass_unjudged(policy.waived)
                 return
