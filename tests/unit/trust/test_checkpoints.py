@@ -166,10 +166,29 @@ def test_what_is_no_text_is_no_checkpoint(note):
 
 
 def test_a_checkpoint_has_bounds():
-    """signatures.md rule 6: 64 KiB, and 100 lines, of which each may cost a check of a signature."""
+    """signatures.md rule 6: 64 KiB and 100 lines."""
     lines = 100 - GOOD.count("\n")
     assert check_checkpoint(signed(TEXT + "x\n" * lines), key(SIGSTORE.rekor_v2)).size == 7
     room = 65536 - len(GOOD)
     assert check_checkpoint(signed(f"{TEXT}{'x' * (room - 1)}\n"), key(SIGSTORE.rekor_v2)).size == 7
     for text in (TEXT + "x\n" * (lines + 1), f"{TEXT}{'x' * room}\n"):
         assert refusal(signed(text)) == "log entry's checkpoint is too long"
+
+
+def test_of_several_signatures_in_the_name_of_the_log_only_the_first_is_checked():
+    """However many lines there are: each check has its cost, and a bundle may hold 32 checkpoints."""
+    asked = []
+
+    def verify(signature: bytes, message: bytes) -> bool:
+        asked.append(signature)
+        return log.verify(signature, message)
+
+    log = key(SIGSTORE.rekor_v2)
+    forged = GOOD.rpartition(" ")[2].strip()
+    forged = base64.b64encode(base64.b64decode(forged)[:-1] + b"x").decode()
+    line = f"\u2014 rekor-v2.offline.example {forged}\n"
+    with pytest.raises(RefusedError, match=UNSIGNED):
+        check_checkpoint(GOOD.replace("\n\n", f"\n\n{line * 50}"), replace(log, verify=verify))
+    assert len(asked) == 1
+    assert check_checkpoint(GOOD + line * 50, replace(log, verify=verify)).size == 7
+    assert len(asked) == 2
