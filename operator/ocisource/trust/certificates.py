@@ -1,6 +1,6 @@
 """Leaf certificates of keyless signatures: who signed, and whether an authority of the trusted root says so.
 
-The profile is Fulcio's:
+The profile is that of Fulcio:
 https://github.com/sigstore/fulcio/blob/main/docs/certificate-specification.md and `docs/oid-info.md` beside it.
 """
 

@@ -1,4 +1,4 @@
-"""Bodies of log entries are about one signature: signatures.md, "Mistakes others have made", the entry of another
+"""Bodies of log entries are about one signature: signatures.md, "Sigstore bundles": the entry of another
 signature spliced in. Every thing that a body repeats is changed once, in every kind."""
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_a_signature_outside_the_leafs_time_is_refused(sigstore, at, problem):
 
 
 def test_an_expired_intermediate_is_refused(sigstore):
-    """signatures.md, "Mistakes others have made": an expired intermediate."""
+    """signatures.md, "Certificates": an expired intermediate."""
     authority = Authority.create(YEARS, kinds=("p256", "p256"), windows=[YEARS, Window(NOW - 1000, NOW - 1)])
     signing = sigstore.identity(authority=authority)
     reason = stranger(sigstore, signing, authorities=[authority])
@@ -283,7 +283,7 @@ def test_an_expired_intermediate_that_came_with_the_signature_is_refused(sigstor
     "window", [Window(NOW - 10, AT - 1), Window(AT + 1, None)], ids=["no longer trusted", "not trusted yet"]
 )
 def test_the_roots_own_window_of_an_authority_holds(sigstore, window):
-    """signatures.md, "The `sigstore` package": the windows in a root count, whatever the certificates say."""
+    """signatures.md, "Trusted roots": the windows in a root count, whatever the certificates say."""
     reason = stranger(sigstore, authorities=[replace(sigstore.authority, window=window)])
     assert reason == "certificate's authority was not trusted at the time of the signature"
 

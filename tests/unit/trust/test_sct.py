@@ -123,7 +123,7 @@ def test_the_log_that_signed_comes_out(sigstore):
 
 @pytest.mark.parametrize("window", [Window(NOW - 1000, NOW - 1), Window(NOW + 1)], ids=["retired", "not there yet"])
 def test_a_log_outside_its_window_is_refused(sigstore, window):
-    """signatures.md, "Mistakes others have made": a key's window ignored."""
+    """signatures.md, "Certificates": a key's window counts."""
     assert refusal(sigstore, ctlogs=[replace(sigstore.ctlog, window=window)]) == UNTRUSTED
 
 

@@ -1,4 +1,4 @@
-"""Notation's COSE envelope (`signature-envelope-cose.md`): COSE_Sign1_Tagged, RFC 9052 section 4.2.
+"""The COSE envelope of Notation (`signature-envelope-cose.md`): COSE_Sign1_Tagged, RFC 9052 section 4.2.
 
 CBOR is read strictly (RFC 8949 section 4.2 as far as it concerns meaning): definite lengths, no key twice in a map,
 bounded depth, nothing after the end. No tag but 1 (a time) and 18 (the envelope) gets a meaning.

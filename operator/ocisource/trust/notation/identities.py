@@ -1,4 +1,4 @@
-"""Who may sign: distinguished names in a trust policy, held against a certificate's subject.
+"""Who may sign: distinguished names in a trust policy, held against the subject of a certificate.
 
 Notary Project, `trust-store-trust-policy.md`, "Trusted Identities Constraints"; the text form is RFC 4514.
 """

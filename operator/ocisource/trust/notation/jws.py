@@ -1,4 +1,4 @@
-"""Notation's JWS envelope (`signature-envelope-jws.md`): flattened JWS JSON serialization, RFC 7515 section 7.2.2."""
+"""The JWS envelope of Notation (`signature-envelope-jws.md`): flattened JWS JSON serialization, RFC 7515 section 7.2.2."""
 
 from __future__ import annotations
 
