@@ -81,6 +81,8 @@ def configure_logging(level: str, encoding: str, stream: TextIO | None = None) -
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(LEVELS[level])
+    # Libraries warn of what they read, too (an odd certificate): that is a log line like any other.
+    logging.captureWarnings(capture=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
     return handler

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ def stream() -> Iterator[io.StringIO]:
     handler = configure_logging("info", "json", stream)
     yield stream
     root.removeHandler(handler)
+    logging.captureWarnings(False)
     for one, level in zip(names, levels, strict=True):
         one.setLevel(level)
 
@@ -46,6 +48,19 @@ def test_a_log_line_has_the_fields_that_flux_logs_filters_by(stream: io.StringIO
     assert (line["namespace"], line["name"], line["revision"]) == ("apps", "podinfo", "6.1.6")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["ts"]))
     assert "error" not in line
+
+
+def test_a_warning_of_a_library_is_a_log_line(stream: io.StringIO) -> None:
+    """Text on standard error that is no JSON would break who reads it; a stranger's certificate can bring it about."""
+    logging.captureWarnings(False)
+    with warnings.catch_warnings():  # and within it, since pytest makes errors of warnings
+        warnings.simplefilter("always")
+        again = configure_logging("info", "json", io.StringIO())
+        warnings.warn("an odd certificate", UserWarning, stacklevel=1)
+        logging.captureWarnings(False)
+    logging.getLogger().removeHandler(again)
+    (line,) = lines(stream)
+    assert "UserWarning: an odd certificate" in str(line["msg"])
 
 
 def test_an_exception_is_told_in_error_on_one_line(stream: io.StringIO) -> None:
