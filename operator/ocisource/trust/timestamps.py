@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -208,13 +209,11 @@ def _check_imprint(imprint: Fields, message: bytes) -> None:
 def _time(text: bytes) -> float:
     """Unix seconds. RFC 3161 section 2.4.2: UTC with seconds, and a fraction without trailing zeros."""
     found = _TIME.fullmatch(text.decode("latin-1"))
-    try:
-        moment = datetime.datetime.fromisoformat(f"{found[1]}T{found[2]}Z") if found else None
-    except ValueError:  # month 13
-        moment = None
-    if found is None or moment is None:
-        raise RefusedError("timestamp's time is malformed")
-    return moment.timestamp() + float(found[3] or 0)
+    if found is not None:
+        with suppress(ValueError):  # month 13
+            moment = datetime.datetime.fromisoformat(f"{found[1]}T{found[2]}Z")
+            return moment.timestamp() + float(found[3] or 0)
+    raise RefusedError("timestamp's time is malformed")
 
 
 def _accuracy(element: Element | None, policy: bytes) -> float:
