@@ -1,5 +1,5 @@
-"""What to change where the answer is no. Each piece of advice answers one check that did not hold, and none is a way
-around it."""
+"""What to change where the answer is no. Each piece of advice answers one check that did not hold, and says what would
+be trusted with it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ class Terms:
     root: str
     certificate: str
     trust_policy: str
-    plain_http: str
     credentials: str
     timeout: str
 
@@ -57,7 +56,6 @@ FLAGS = Terms(
     root="--trusted-root",
     certificate="--certificate",
     trust_policy="--trust-policy",
-    plain_http="--insecure",
     credentials="--registry-config with a Docker config.json",
     timeout="a longer --timeout",
 )
@@ -73,7 +71,6 @@ FIELDS = Terms(
     root="spec.verify.trustedRootSecretRef",
     certificate="an entry of the Secret that ends in .crt or .pem",
     trust_policy="trustpolicy.json",
-    plain_http="spec.insecure: true",
     credentials="spec.secretRef",
     timeout="a longer spec.timeout",
 )
@@ -174,8 +171,6 @@ def _about_registry(failure: Failure, terms: Terms) -> list[str]:
     cause = failure.__cause__
     if isinstance(cause, RegistryError) and cause.status in (401, 403):
         return [f"the registry asks who you are: {terms.credentials}"]
-    if "HTTP response to HTTPS client" in failure.message:
-        return [f"the registry speaks plain HTTP: {terms.plain_http}"]
     if isinstance(cause, TimeoutError):
         return [f"the registry is slow or gone: try again, or with {terms.timeout}"]
     return []

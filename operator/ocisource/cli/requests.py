@@ -20,7 +20,7 @@ TRUST, ROOT, PULL = "trust", "root", "pull"
 """Names of the Secrets."""
 
 IDENTITY, ISSUER = "certificate-identity", "certificate-oidc-issuer"
-_TIMEOUT = ("spec.timeout", "--timeout")
+_FIELDS = {"spec.timeout": "--timeout", "spec.insecure: true": "--insecure"}
 _REFERENCE = re.compile(r"(?P<url>oci://.+?)(?P<tag>:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?P<digest>@.*)?")
 
 _KEYED = ("key",)
@@ -41,8 +41,7 @@ class Request:
 
     def told(self, text: str) -> str:
         """A room's text with the user's own words for what was given on the command line."""
-        theirs = sorted(self.words, key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, theirs)), lambda found: self.words[found[0]], text)
+        return _in_words(text, self.words)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -201,8 +200,14 @@ def _request(
     try:
         source = parse_source({"apiVersion": f"{GROUP}/v1", "kind": KIND, "metadata": metadata, "spec": spec})
     except InvalidSource as error:
-        raise BadInput(str(error).replace(*_TIMEOUT)) from error
-    return Request(source, secrets, Material(NAMESPACE, data, root), trusts, {**words, _TIMEOUT[0]: _TIMEOUT[1]})
+        raise BadInput(_in_words(str(error), _FIELDS)) from error
+    return Request(source, secrets, Material(NAMESPACE, data, root), trusts, {**words, **_FIELDS})
+
+
+def _in_words(text: str, words: Mapping[str, str]) -> str:
+    """In one go: what was put in is not looked at again. The longest that fits counts."""
+    theirs = sorted(words, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, theirs)), lambda found: words[found[0]], text)
 
 
 def _where(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import pytest
 
+from ocisource.cli.requests import add_flags, read_request
 from ocisource.cli.verify import main
 
 REFERENCE = "oci://registry.example.com/app:1.0"
@@ -68,3 +72,21 @@ def test_help_tells_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> Non
     assert ended.value.code == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "Exit status 0: verified by one of them; 1: not verified; 2: bad input; 3: nothing to judge" in told
+
+
+def test_texts_about_fields_are_told_in_flags(tmp_path: Path) -> None:
+    """What a room says about the object that this command makes of its flags. A name that looks like another thing of
+    the object stays as it is."""
+    policy, certificate = tmp_path / "trustpolicy.json", tmp_path / "spec.timeout"
+    for path in (policy, certificate):
+        path.write_bytes(b"")
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    flags = [REFERENCE, *NOTATION, "--trust-policy", str(policy), "--certificate", str(certificate)]
+    request = read_request(parser.parse_args(flags))
+
+    assert request.told("plain HTTP needs spec.insecure: true") == "plain HTTP needs --insecure"
+    assert request.told("not within spec.timeout (1s)") == "not within --timeout (1s)"
+    assert request.told("statement 'x' of trustpolicy.json") == f"statement 'x' of --trust-policy {policy}"
+    told = request.told("secret 'command-line/trust' entry 'certificate-1.pem': not a PEM certificate")
+    assert told == f"--certificate {certificate}: not a PEM certificate"

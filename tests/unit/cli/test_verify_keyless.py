@@ -187,6 +187,19 @@ def test_who_signed_nothing_learns_how_to(registry: EmbeddedRegistry, verify: Ve
     assert said.told("advice") == [f"sign this digest: cosign sign {registry.address}/{APP}@{digest}"]
 
 
+def test_a_signature_of_something_else_asks_for_one_of_this(
+    registry: EmbeddedRegistry, sigstore: OfflineSigstore, signed: str, verify: Verify, root: tuple[str, Path]
+) -> None:
+    digest = registry.content.found(APP).tags["2.0.0"]
+    registry.content.attach(APP, digest, sigstore.identity(ISSUER, SUBJECT).bundle(signed))
+
+    said = verify("2.0.0", *EXACT, *root)
+
+    assert said.status == 1
+    assert "FAIL digest: " in said.out
+    assert said.told("advice") == [f"sign this digest: cosign sign {registry.address}/{APP}@{digest}"]
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

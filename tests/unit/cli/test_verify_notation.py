@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from devkit.ocihttp import EmbeddedRegistry
 from devkit.offline.notary import COSE, JWS, SIGNATURE, Notary, Order, trust_policy
@@ -81,6 +82,42 @@ def test_a_policy_that_asks_for_no_verdict_gives_none(level: str, told: str, ver
     assert said.lines[-1].startswith("NOT VERIFIED  the policy lets it pass without a verdict: ")
     assert told in said.lines[-1]
     assert said.told("advice") == ["--trust-policy asks for no verdict here: set the level of its statement to strict"]
+
+
+def test_certificates_that_ask_for_a_look_at_their_revocation_are_told_as_such(
+    registry: EmbeddedRegistry, verify: Verify, put: Put
+) -> None:
+    """Under strict nobody is asked yet, so it fails closed (signatures.md, "Notation")."""
+    place = x509.DistributionPoint([x509.UniformResourceIdentifier("http://crl.example/1")], None, None, None)
+    asking = Notary.create(Window(NOW - 3600, NOW + 3600), more=[(x509.CRLDistributionPoints([place]), False)])
+    digest = registry.content.push(APP, "asking", layer({"app.yaml": b"version: 5\n"}))
+    order = Order(MANIFEST, digest, len(registry.content.found(APP).manifests[digest][1]), NOW - 60)
+    registry.content.attach(APP, digest, asking.sign(order), media_type=JWS, artifact_type=SIGNATURE)
+    certificate = put("asking.crt", asking.root_pem())
+    flags = (*NOTATION, "--certificate", certificate, "--trust-policy")
+
+    said = verify("asking", *flags, put("strict.json", trust_policy()))
+
+    assert said.status == 1
+    assert "FAIL revocation: " in said.out
+    (advice,) = said.told("advice")
+    assert '"override": {"revocation": "skip"}' in advice
+    followed = put("override.json", trust_policy(override={"revocation": "skip"}))
+    assert verify("asking", *flags, followed).status == 0
+
+
+def test_a_signature_of_something_else_asks_for_one_of_this(
+    registry: EmbeddedRegistry, notary: Notary, signed: str, verify: Verify, trusted: tuple[str, Path], put: Put
+) -> None:
+    unsigned = registry.content.found(APP).tags["2.0.0"]
+    other = notary.sign(Order(MANIFEST, signed, 1, NOW - 60))
+    registry.content.attach(APP, unsigned, other, media_type=JWS, artifact_type=SIGNATURE)
+
+    said = verify("2.0.0", *NOTATION, "--trust-policy", put("policy.json", trust_policy()), *trusted)
+
+    assert said.status == 1
+    assert "FAIL digest: " in said.out
+    assert said.told("advice") == [f"sign this digest: notation sign {registry.address}/{APP}@{unsigned}"]
 
 
 def test_a_policy_about_other_repositories_says_so(verify: Verify, trusted: tuple[str, Path], put: Put) -> None:
