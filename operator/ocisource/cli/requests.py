@@ -124,7 +124,7 @@ def _keyless(options: argparse.Namespace) -> Request:
         named = f"--trusted-root {options.trusted_root}"
         root = {"trusted_root.json": _bytes(options.trusted_root)}
         verify["trustedRootSecretRef"] = {"name": ROOT}
-        words[f"secret '{NAMESPACE}/{ROOT}'"] = named
+        words[f"secret '{NAMESPACE}/{ROOT}' entry 'trusted_root.json'"] = named
     trusts = f"who {subject} and whose issuer {issuer}, under {named}"
     return _request(options, verify, trusts, words, root=root)
 

@@ -56,7 +56,7 @@ class TrustRoom:
             trusted = _trusted_root(root)
         except TrustError as error:
             place = f"{namespace}/{verify.trusted_root_secret}"
-            raise TrustError(f"unable to parse trusted root from secret '{place}': {error}") from None
+            raise TrustError(f"unable to parse trusted root: {error} (secret '{place}' entry '{ROOT_ENTRY}')") from None
         return read_identity_policy(trusted, verify.identities)
 
 

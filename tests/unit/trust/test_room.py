@@ -84,7 +84,8 @@ def test_a_root_that_cannot_be_used_is_named_with_its_field(sigstore):
     for content, words in ((b"", "not JSON"), (b"[]", "not a JSON object"), (broken, "ctlogs[0]")):
         with pytest.raises(TrustError) as caught:
             room().policy(own, Material("apps", root={"trusted_root.json": content}), SUBJECT)
-        assert str(caught.value).startswith("unable to parse trusted root from secret 'apps/root': ")
+        assert str(caught.value).startswith("unable to parse trusted root: ")
+        assert str(caught.value).endswith(" (secret 'apps/root' entry 'trusted_root.json')")
         assert words in str(caught.value)
 
 
