@@ -21,7 +21,7 @@ from cryptography.x509.oid import (
     SignatureAlgorithmOID,
 )
 
-from ocisource.trust.chains import extension_of, read_certificate
+from ocisource.trust.chains import MAX_RSA_BITS, MAX_RSA_EXPONENT, extension_of, read_certificate
 from ocisource.trust.wire import RefusedError, clean
 
 MAX_CERTIFICATES = 10
@@ -46,6 +46,8 @@ def read_chain(ders: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     if not 0 < len(ders) <= MAX_CERTIFICATES:
         raise RefusedError(f"certificate chain has {len(ders)} certificates instead of 1 to {MAX_CERTIFICATES}")
     chain = tuple(read_certificate(der, f"certificate {number} of the chain") for number, der in enumerate(ders, 1))
+    for certificate in chain:
+        _check_strength(certificate)
     *issued, root = chain
     for child, issuer in zip(issued, chain[1:], strict=True):
         if _issued_by(child, child):
@@ -54,8 +56,6 @@ def read_chain(ders: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
             raise RefusedError(f"certificate {called(child)} is not issued by the next one of its chain")
     if not _issued_by(root, root):
         raise RefusedError(f"certificate chain is not complete: its last, {called(root)}, is not self-signed")
-    for certificate in chain:
-        _check_strength(certificate)
     _check_leaf(chain[0])
     for below, authority in enumerate(chain[1:]):
         _check_authority(authority, below)
@@ -112,9 +112,15 @@ def _issued_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _check_strength(certificate: x509.Certificate) -> None:
+    """Before any signature is checked: a large key costs time."""
     key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        raise RefusedError(f"certificate {called(certificate)} has an RSA key of less than {MIN_RSA_BITS} bits")
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < MIN_RSA_BITS:
+            raise RefusedError(f"certificate {called(certificate)} has an RSA key of less than {MIN_RSA_BITS} bits")
+        if key.key_size > MAX_RSA_BITS or key.public_numbers().e > MAX_RSA_EXPONENT:
+            raise RefusedError(
+                f"certificate {called(certificate)} has an RSA key of more than {MAX_RSA_BITS} bits or a large exponent"
+            )
     ed25519 = certificate.signature_algorithm_oid == SignatureAlgorithmOID.ED25519
     if not ed25519 and not isinstance(certificate.signature_hash_algorithm, _HASHES):
         raise RefusedError(f"certificate {called(certificate)} is not signed with SHA-256, SHA-384 or SHA-512")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from cryptography import x509
@@ -110,6 +110,32 @@ def test_rsa_keys_have_2048_bits_at_least(desk):
     root = issue(root_name, small, root_name, small, desk.window, authority_extensions())
     leaf = issue(name({"CN": "leaf"}), key_pair(), root_name, small, desk.window, leaf_extensions())
     _refused([leaf, root], "'CN=root' has an RSA key of less than 2048 bits")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Stands where a leaf's key stands: only its public half is asked for."""
+
+    bits: int
+    exponent: int = 65537
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return rsa.RSAPublicNumbers(self.exponent, (1 << self.bits - 1) | 1).public_key()
+
+
+@pytest.mark.parametrize(("size", "fits"), [((8192,), True), ((8193,), False)])
+@pytest.mark.parametrize("exponent", [65537, (1 << 32) - 1, (1 << 32) + 1])
+def test_rsa_keys_cost_no_more_time_than_they_should(desk, size, exponent, fits):
+    """Whoever can push may push a chain of such keys: they are looked at before they are used."""
+    authority, called = key_pair(), name({"CN": "root"})
+    root = issue(called, authority, called, authority, desk.window, authority_extensions())
+    large = Signer(Numbers(*size, exponent), "rsa2048")
+    chain = [issue(name({"CN": "leaf"}), large, called, authority, desk.window, leaf_extensions()), root]
+    if fits and exponent < 1 << 32:
+        assert read_chain([to_der(each) for each in chain])
+    else:
+        _refused(chain, "'CN=leaf' has an RSA key of more than 8192 bits or a large exponent")
+        _refused([chain[0], chain[0]], "'CN=leaf' has an RSA key of more than 8192 bits or a large exponent")
 
 
 @pytest.mark.parametrize(
