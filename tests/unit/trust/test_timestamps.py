@@ -169,6 +169,15 @@ def test_the_key_of_the_named_certificate_signed():
     assert refusal(token) == "timestamp is not signed by its authority"
 
 
+@pytest.mark.parametrize("kind", ["p256", "p384", "p521", "rsa2048", "ed25519"])
+def test_one_bit_of_a_signature_counts_whatever_its_algorithm(kind):
+    tsa = authority(kind)
+    good = tsa.timestamp(MESSAGE, NOW)  # ends in the signature
+    wrong = good[:-1] + bytes([good[-1] ^ 1])
+    assert check_timestamp(root_of(tsa), good, MESSAGE) == NOW
+    assert refusal(wrong, root=root_of(tsa)) == "timestamp is not signed by its authority"
+
+
 def test_a_certificate_in_the_token_does_not_stand_in_for_the_trusted_one():
     """Same issuer, serial number and name, another key: the token names it, and it is not what is trusted."""
     leaf, key = TSA.chain[0], key_pair()
@@ -304,6 +313,7 @@ class Pieces:
     unsigned: tuple[bytes, ...] = ()
     signers: int = 1
     kind: str = "1.2.840.113549.1.7.2"
+    after_signers: tuple[bytes, ...] = ()
     after: tuple[bytes, ...] = ()
 
     def signer(self) -> bytes:
@@ -327,6 +337,7 @@ class Pieces:
             *inside,
             *self.after_certificates,
             der.set_of(*[self.signer()] * self.signers),
+            *self.after_signers,
         )
         return der.sequence(der.oid(self.kind), der.explicit(0, data), *self.after)
 
@@ -389,6 +400,7 @@ def test_a_token_has_a_bound():
 def test_a_token_is_signed_data_with_the_content_of_a_timestamp():
     assert fails(Pieces(kind="1.2.840.113549.1.7.1")) == "timestamp is not signed data"
     assert fails(Pieces(after=(der.null(),))) == MALFORMED
+    assert fails(Pieces(after_signers=(der.null(),))) == MALFORMED
     other = der.oid("1.2.840.113549.1.7.1")
     signed = tuple(attributes(content_type=attribute(CONTENT_TYPE, other)))
     assert fails(Pieces(content_type=other, signed=signed)) == "timestamp's content is not that of a timestamp"
