@@ -151,7 +151,7 @@ def _check_promise(key: LogKey, promise: bytes, body: bytes, index: int, time: i
         "logID": key.key_id.hex(),
         "logIndex": index,
     }
-    # In ascending order, ASCII strings that need no escape, whole numbers below 2^53: so json writes what RFC 8785 wants.
+    # In order, ASCII that needs no escape, whole numbers below 2^53: so json writes what RFC 8785 wants.
     if not key.verify(promise, json.dumps(facts, separators=(",", ":")).encode("ascii")):
         raise RefusedError("log entry's signed entry timestamp is not by its log")
     if time > MAX_TIME:
