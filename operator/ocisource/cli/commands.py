@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 
 from ocisource.cli.exits import BAD_INPUT, READY
 
@@ -16,6 +17,8 @@ COMMANDS = {
 
 def dispatch(arguments: list[str]) -> int:
     """Exit status of the command that `arguments` name. Without one, or with --help, prints what there is."""
+    # What a library thinks of a stranger's certificate is for the verdict to say, not for standard error.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"ocisource\.trust\.")
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if name in COMMANDS:
         module = importlib.import_module(COMMANDS[name][0])

@@ -1,0 +1,53 @@
+"""The commands by name, and what holds for all of them."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from ocisource.cli.commands import dispatch
+from ocisource.trust.chains import read_certificate
+
+
+def odd_certificate() -> bytes:
+    """A country of three letters, which the standard does not have and certificates do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "USA", _validate=False)])
+        day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        made = x509.CertificateBuilder(name, name, key.public_key(), 7, day, day).sign(key, SHA256())
+        return made.public_bytes(Encoding.DER)
+
+
+def test_what_a_library_thinks_of_a_certificate_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Anybody can put a certificate into a registry, and with it lines on our standard error."""
+    content = odd_certificate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dispatch(["help"]) == 0
+        assert read_certificate(content, "certificate").serial_number == 7
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["help"], 0), (["--help"], 0), ([], 2)])
+def test_without_a_command_the_commands_are_listed(
+    arguments: list[str], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        assert dispatch(arguments) == status
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed for name in ("run", "check", "verify"))
+
+
+def test_a_command_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        assert dispatch(["verfy"]) == 2
+    assert "there is no command 'verfy'" in capsys.readouterr().err
