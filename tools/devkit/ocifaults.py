@@ -159,7 +159,7 @@ def headers(changes: Mapping[str, str | None]) -> Fault:
     return apply
 
 
-def endless(start: bytes, more: bytes, content_type: str) -> Fault:
+def endless(start: bytes, more: bytes, content_type: str, status: int = 200) -> Fault:
     """A body without an end."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -168,7 +168,37 @@ def endless(start: bytes, more: bytes, content_type: str) -> Fault:
             yield more
 
     async def apply(_: web.Request, __: Proceed) -> web.StreamResponse:
-        return web.Response(body=chunks(), content_type=content_type)
+        return web.Response(status=status, body=chunks(), content_type=content_type)
+
+    return apply
+
+
+def dripping(seconds: float) -> Fault:
+    """The honest body, a byte at a time, with so many seconds before each."""
+
+    async def apply(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        honest = await proceed()
+        body = _body(honest)
+        response = web.StreamResponse(
+            status=honest.status, headers={**honest.headers, "Content-Length": str(len(body))}
+        )
+        await response.prepare(request)
+        for byte in body:
+            await asyncio.sleep(seconds)
+            await response.write(bytes([byte]))
+        return response
+
+    return apply
+
+
+def succession(*faults: Fault | None) -> Fault:
+    """Another answer each time: by the first fault, then by the second …; by the last one from then on. None is the
+    honest answer."""
+    left = list(faults)
+
+    async def apply(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        fault = left.pop(0) if len(left) > 1 else left[0]
+        return await proceed() if fault is None else await fault(request, proceed)
 
     return apply
 

@@ -30,9 +30,9 @@ from ocisource.registry.manifests import (
     ACCEPT,
     Document,
     checked_digest,
-    parse_document,
     parse_platform,
     parse_tags,
+    read_document,
     sha256,
 )
 from ocisource.registry.retries import STATUSES, Sleep
@@ -164,14 +164,15 @@ class OCIRegistry:
             return await self._document(access, descriptor.digest)
         if sha256(descriptor.data) != descriptor.digest:
             raise RegistryError(f"the inline content of {descriptor.digest} does not match this digest")
-        return _parsed(descriptor.data, descriptor.media_type)
+        return await _parsed(descriptor.data, descriptor.media_type)
 
     async def _describe(self, access: Access, digest: str) -> Descriptor:
         reply = await self._fetched(access, digest)
-        return Descriptor(_document(reply).media_type, digest, len(reply.body))
+        document = await _document(reply)
+        return Descriptor(document.media_type, digest, len(reply.body))
 
     async def _document(self, access: Access, digest: str) -> Document:
-        return _document(await self._fetched(access, digest))
+        return await _document(await self._fetched(access, digest))
 
     async def _fetched(self, access: Access, digest: str) -> Reply:
         """The manifest or index, whose bytes are those of the digest."""
@@ -198,12 +199,12 @@ def _told(head: Reply) -> str:
         return ""
 
 
-def _document(reply: Reply) -> Document:
-    return _parsed(reply.body, reply.headers.get("Content-Type", ""))
+async def _document(reply: Reply) -> Document:
+    return await _parsed(reply.body, reply.headers.get("Content-Type", ""))
 
 
-def _parsed(content: bytes, content_type: str) -> Document:
+async def _parsed(content: bytes, content_type: str) -> Document:
     try:
-        return parse_document(content, content_type)
+        return await read_document(content, content_type)
     except RegistryError as error:
         raise ManifestError(f"failed to parse artifact manifest: {error}") from error

@@ -18,7 +18,7 @@ from ocisource.registry.blobs import download
 from ocisource.registry.errors import is_unanswered
 from ocisource.registry.limits import MANIFEST_BYTES, SIGNATURE_BYTES, SIGNATURES
 from ocisource.registry.links import next_page
-from ocisource.registry.manifests import ACCEPT, OCI_INDEX, OCI_MANIFEST, Child, Document, parse_document, sha256
+from ocisource.registry.manifests import ACCEPT, OCI_INDEX, OCI_MANIFEST, Child, Document, read_document, sha256
 from ocisource.registry.transport import Reply, Transport
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -165,24 +165,28 @@ class Signatures:
 
     async def _referrers(self) -> AsyncIterator[Child | Unreadable]:
         """Descriptors of what refers to the digest: by the API, or by the tag that stands for it."""
-        first = f"/v2/{self.access.repository.path}/referrers/{self.digest}"
-        path: str | None = first
+        path = f"/v2/{self.access.repository.path}/referrers/{self.digest}"
         for _ in range(_PAGES):
-            if path is None:
-                return
+            index = None
             try:
                 reply = await self.transport.fetch(self.access, "GET", path, accept=OCI_INDEX, bound=MANIFEST_BYTES)
-                index = _index(reply)
-                path = next_page(reply, self.access) if index is not None else None
+                index = await _index(reply)
             except RegistryError as error:
                 yield _unreadable("referrers", error)
-                index, path = None, None
             if index is None:
                 async for child in self._tagged_referrers():
                     yield child
                 return
             for child in index.children:
                 yield child
+            try:
+                following = next_page(reply, self.access)
+            except RegistryError as error:
+                yield _unreadable("referrers", error)
+                return
+            if following is None:
+                return
+            path = following
         yield Unreadable("referrers", f"only the first {_PAGES} pages were looked at")
 
     async def _tagged_referrers(self) -> AsyncIterator[Child | Unreadable]:
@@ -207,7 +211,7 @@ class Signatures:
             raise reply.refused()
         if reference.startswith("sha256:") and sha256(reply.body) != reference:
             raise RegistryError("the manifest does not match its digest")
-        return parse_document(reply.body, reply.headers.get("Content-Type", ""))
+        return await read_document(reply.body, reply.headers.get("Content-Type", ""))
 
     async def _blob(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > SIGNATURE_BYTES:
@@ -225,14 +229,14 @@ def _may_hold_bundle(child: Child) -> bool:
     return child.artifact_type.startswith(BUNDLE) or child.artifact_type in _UNTOLD
 
 
-def _index(reply: Reply) -> Document | None:
+async def _index(reply: Reply) -> Document | None:
     """The index in a referrers answer, None where the registry does not know that API. Raises RegistryError."""
     if reply.status in _NO_REFERRERS:
         return None
     if reply.status != 200:
         raise reply.refused()
     try:
-        document = parse_document(reply.body, reply.headers.get("Content-Type", ""))
+        document = await read_document(reply.body, reply.headers.get("Content-Type", ""))
     except RegistryError:
         return None
     return document if document.is_index else None

@@ -153,7 +153,7 @@ def test_a_jws_may_have_a_mebibyte_and_a_cose_envelope_an_eighth_of_it(sigstore)
 def test_what_a_secret_holds_may_have_a_mebibyte_too(sigstore):
     """Who may write a Secret in one namespace does not slow down the others."""
     assert read_trusted_root(padded(sigstore.trusted_root(), MIB)).logs
-    with pytest.raises(TrustError, match="^trusted root is larger than 1 MiB$"):
+    with pytest.raises(TrustError, match=r"^trusted root is larger than 1 MiB$"):
         read_trusted_root(padded(sigstore.trusted_root(), MIB + 1))
     secret = {"ca.crt": Notary.create(sigstore.tsa.window).root_pem()}
     for size in (MIB, MIB + 1):
