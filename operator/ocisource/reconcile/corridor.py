@@ -7,37 +7,23 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ocisource.domain.access import Access, Repository
+from ocisource.domain.access import Access
 from ocisource.domain.content import Artifact, Revision
-from ocisource.domain.errors import Failure, InvalidRange, SecretMissing, StoreError
+from ocisource.domain.errors import Failure, InvalidRange, StoreError
 from ocisource.domain.evidence import Subject
-from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
 from ocisource.domain.ranges import latest
-from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest, parse_url
+from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest
 from ocisource.domain.source import Source
 from ocisource.domain.status import NORMAL, WARNING, Event, Report, Status
-from ocisource.ports import Registry, Secrets, Store, Trust
 from ocisource.reconcile import material, steps
+from ocisource.reconcile.access import Admission
+from ocisource.reconcile.rooms import Rooms
 from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
 from ocisource.reconcile.verdicts import Verdicts, Witness
 
 Journal = Callable[[str, str], None]
 """Told of each step as it ends: its name and what came of it, in words for people."""
-
-
-@dataclass(frozen=True)
-class Rooms:
-    """The rooms that the corridor leads through. `trust` opens its room when it is first needed (it is heavy to
-    load), `advertised` is where clients find the artifact server (`http://host[:port]`), `clock` gives the time as
-    RFC 3339, UTC, in whole seconds."""
-
-    registry: Registry
-    trust: Callable[[], Trust]
-    store: Store
-    secrets: Secrets
-    advertised: str
-    clock: Callable[[], str]
 
 
 def _unread(_step: str, _outcome: str) -> None:
@@ -150,34 +136,8 @@ class _Walk:
             return 0
 
     async def gain_access(self) -> Access:
-        """Where the repository is, and as whom it may be read (flux-compat C4 to C9, in the original's order)."""
-        source = self._source
-        keychain = await self._keychain()
-        for field, used in (
-            ("serviceAccountName", source.service_account),
-            ("proxySecretRef", source.proxy_secret),
-            ("provider", source.provider != "generic"),
-            ("certSecretRef", source.cert_secret),
-            ("layerSelector", source.layer_selector),
-        ):
-            if used:
-                raise steps.unsupported(source.url, field)
-        async with steps.location(source.url).until(self._deadline):
-            repository: Repository = parse_url(source.url)
-        credentials = keychain.credentials(repository) if keychain else None
-        return Access(repository, insecure=source.insecure, credentials=credentials)
-
-    async def _keychain(self) -> Keychain | None:
-        source = self._source
-        if not source.secret:
-            return None
-        async with steps.credential(f"{source.namespace}/{source.secret}").until(self._deadline):
-            try:
-                kind, data = await self._rooms.secrets.secret(source.namespace, source.secret)
-            except SecretMissing:
-                self._note(steps.AUTHENTICATION_FAILED, f"auth secret '{source.secret}' not found")
-                raise
-            return parse_secret(kind, data)
+        """Where the repository is, and as whom it may be read."""
+        return await Admission(self._rooms, self._source, self._deadline, self._note).access()
 
     async def resolve(self, access: Access) -> Revision:
         """The revision that the reference names now (flux-compat D1 to D7)."""
