@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import cbor2
-from target import Target, both, expect, lenient, outcome
+from target import Target, both, expect, lenient, outcome, unarmored
 from world import AT, DIGEST, NOTARY, NOTARY_KEY, ORDER, SIGSTORE, SUBJECT, accepted, certified
 
 from devkit.documents import CBOR, DER
@@ -142,7 +142,7 @@ def _certificates(data: bytes) -> bool:
     strict, plain = _policy(DOCUMENTS[0], data), _policy(trust_policy(), data)
     if strict is None or plain is None:
         return False
-    held = data + b"".join(base64.b64decode(b"".join(body.split())) for body in data.split(b"-----")[2::4])
+    held = data + unarmored(data)
     if both([_passes(kind, envelope, strict, plain) for kind, envelope in GOOD.items()], data):
         expect(to_der(NOTARY.root) in held or to_der(NOTARY.chain[0]) in held, "a stranger's root", data)
         return True

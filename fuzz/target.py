@@ -75,10 +75,16 @@ def strings(value: object) -> list[str]:
 
 def decoded(value: object) -> bytes:
     """Everything that is base64 in a JSON value, one after the other."""
-    found = []
-    for text in strings(value):
-        try:
-            found.append(base64.b64decode(text))
-        except (binascii.Error, ValueError):
-            continue
-    return b"\0".join(found)
+    return b"\0".join(map(_decoded, strings(value)))
+
+
+def unarmored(pem: bytes) -> bytes:
+    """Everything that is base64 between the dashes of PEM, one after the other."""
+    return b"\0".join(_decoded(b"".join(part.split())) for part in pem.split(b"-----"))
+
+
+def _decoded(text: str | bytes) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return b""
