@@ -21,7 +21,7 @@ MAX_ENVELOPE = 128 * 1024
 """Bytes. Real ones have some ten thousand; CBOR can cost far more time a byte than JSON."""
 MAX_DEPTH = 16
 
-_SIGN1, _EPOCH = 18, 1
+_EPOCH = 1
 _ALG, _CRIT, _CONTENT_TYPE, _X5CHAIN = 1, 2, 3, 33
 # RFC 9053 section 2.1, RFC 8230 section 2.
 _ALGORITHMS = {-7: "ES256", -35: "ES384", -36: "ES512", -37: "PS256", -38: "PS384", -39: "PS512"}

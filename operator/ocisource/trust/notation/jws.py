@@ -1,4 +1,4 @@
-"""The JWS envelope of Notation (`signature-envelope-jws.md`): flattened JWS JSON serialization, RFC 7515 section 7.2.2."""
+"""The JWS envelope of Notation (`signature-envelope-jws.md`): flattened JSON serialization (RFC 7515, 7.2.2)."""
 
 from __future__ import annotations
 

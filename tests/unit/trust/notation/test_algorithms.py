@@ -36,6 +36,13 @@ def test_the_key_fixes_algorithm_and_length(desk, kind, algorithm, size):
         assert not found.verify(wrong, MESSAGE)
 
 
+def test_an_ecdsa_signature_has_one_form(desk):
+    """A zero in front of its second number would leave the number as it is."""
+    notary = desk.notary_of(authorities=0)
+    signature = notary.primitive(MESSAGE)
+    assert not algorithm_of(notary.root).verify(signature[:32] + b"\x00" + signature[32:], MESSAGE)
+
+
 def test_an_ecdsa_signature_in_der_is_none(desk):
     notary = desk.notary_of(authorities=0)
     der = notary.key.private.sign(MESSAGE, ec.ECDSA(SHA256()))

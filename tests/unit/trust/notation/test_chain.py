@@ -16,6 +16,7 @@ from devkit.offline.notary import Notary, authority_extensions, issue, leaf_exte
 from devkit.signer import Signer
 from ocisource.trust.notation.chain import (
     MAX_CERTIFICATES,
+    called,
     check_revocation,
     check_window,
     expired,
@@ -261,6 +262,11 @@ def test_a_certificate_that_names_where_to_ask_about_revocation_is_told(desk, ex
 def test_a_root_is_not_asked_about_nor_is_one_that_names_nothing(desk):
     check_revocation(desk.notary_of(more=[(_access(ISSUERS), False)]).chain)
     check_revocation(desk.notary_of(authority=[*authority_extensions(), (_crl(), False)]).chain)
+
+
+def test_a_long_subject_is_cut_in_messages(desk):
+    root = desk.notary_of(authorities=0, subject=[("OU", "x" * 60), ("O", "y" * 60)]).root
+    assert called(root) == f"'O={'y' * 60},OU={'x' * 51}...'"
 
 
 def test_a_thumbprint_is_the_sha_256_of_the_certificate(desk):

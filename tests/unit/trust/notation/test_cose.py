@@ -9,7 +9,7 @@ import pytest
 
 from devkit.offline.authority import to_der
 from devkit.offline.notary import PREFIX
-from ocisource.trust.notation.cose import MAX_ENVELOPE, read_cose
+from ocisource.trust.notation.cose import MAX_DEPTH, MAX_ENVELOPE, read_cose
 from ocisource.trust.wire import RefusedError
 
 
@@ -164,6 +164,20 @@ def test_tags_that_mean_something_elsewhere_mean_nothing_here(desk, parts):
     """Time of day, big numbers, patterns, references: read as a tag and what it is on."""
     odd = {f"odd{tag}": cbor2.CBORTag(tag, value) for tag, value in ((2, b"\x01"), (35, "("), (29, 5), (0, "x"))}
     assert read_cose(_tagged([parts[0], parts[1] | odd, *parts[2:]])).payload == desk.order.payload()
+
+
+def test_no_more_than_16_levels_are_read(parts):
+    """The envelope's own are three: tag, list, map."""
+
+    def nested(levels: int) -> bytes:
+        value: object = 0
+        for _ in range(levels):
+            value = [value]
+        return _tagged([parts[0], parts[1] | {"deep": value}, *parts[2:]])
+
+    assert MAX_DEPTH == 16
+    assert read_cose(nested(MAX_DEPTH - 3)).chain
+    _refused(nested(MAX_DEPTH - 2), "nesting depth")
 
 
 def test_no_more_than_128_kib_are_read(parts):

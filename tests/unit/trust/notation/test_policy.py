@@ -135,7 +135,9 @@ def test_any_certificate_of_the_chain_may_be_the_trusted_one(desk, authorities, 
 def test_a_chain_that_nobody_trusts_does_not_count(desk):
     judgement = desk.judge(notary=desk.notary_of(authorities=1), policy=desk.policy())
     assert _failed(judgement) == ["authenticity"]
-    assert "does not lead to a trusted certificate" in judgement.reason
+    assert judgement.reason == (
+        "certificate 'CN=secure builder,O=wabbit-networks.io,ST=WA,C=US' does not lead to a trusted certificate"
+    )
 
 
 @pytest.mark.parametrize(
