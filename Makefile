@@ -62,7 +62,7 @@ fuzz: $(READY)
 # Names no package host; needs uv.
 lock:
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements/operator.txt
-	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --extra cli --group dev -o requirements/dev.txt
+	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
 root: $(READY)
