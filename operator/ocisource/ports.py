@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
 from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
-from ocisource.domain.ignore import IgnoreRules
 from ocisource.domain.source import Verify
 from ocisource.domain.status import Event
 
@@ -115,9 +114,15 @@ class Store(Protocol):
         """A Spool for a blob of `size` bytes."""
         ...
 
-    async def publish(self, namespace: str, name: str, digest: str, spool: Any, ignore: IgnoreRules, /) -> StoredFile:
-        """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all
-        (flux-compat F2, F6, G1). Raises LayerError where the content breaks a rule."""
+    async def publish(self, namespace: str, name: str, digest: str, spool: Any, ignore: str | None, /) -> StoredFile:
+        """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all, without
+        what `ignore` (the text of spec.ignore) excludes (flux-compat F2, F3, F6, G1). Raises LayerError where
+        the content breaks a rule."""
+        ...
+
+    async def copy(self, namespace: str, name: str, digest: str, spool: Any, /) -> StoredFile:
+        """Stores the layer in the spool, byte for byte, as the tarball of revision digest `digest`, whole or not at
+        all (flux-compat F8)."""
         ...
 
     async def link(self, namespace: str, name: str, digest: str, source: StoredFile, /) -> StoredFile | None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from devkit.ocicontent import NOTATION, SIMPLE_SIGNING, Content
+from devkit.ocicontent import NOTATION, SIMPLE_SIGNING, Content, sha256
 from ocisource.domain.access import Access
 from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
@@ -73,7 +73,12 @@ class FakeRegistry:
 
     async def blob(self, access: Access, descriptor: Descriptor, spool: Spool) -> None:
         await self._called("blob")
-        spool.write(self._content.found(access.repository.path).blobs[descriptor.digest])
+        content = self._content.found(access.repository.path).blobs[descriptor.digest]
+        if sha256(content) != descriptor.digest:
+            raise RegistryError(
+                f'error verifying sha256 checksum after reading {len(content)} bytes; got "{sha256(content)}"'
+            )
+        spool.write(content)
 
     async def signatures(self, access: Access, digest: str, form: str) -> AsyncIterator[Evidence]:
         await self._called("signatures")

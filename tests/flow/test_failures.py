@@ -74,9 +74,9 @@ from fakes.world import APP, World
         pytest.param(
             {"layerSelector": {"mediaType": "x"}},
             "OCIArtifactLayerOperationFailed",
-            "failed to select a layer: spec.layerSelector is not supported yet",
+            "failed to find layer with media type 'x' in artifact",
             False,
-            id="layerSelector",
+            id="C14",
         ),
     ],
 )

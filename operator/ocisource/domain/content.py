@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ocisource.domain.errors import ManifestError
+
+HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+"""Media type of the layer that holds a chart (Helm, "Use OCI-based registries")."""
+
 
 class _NoEntries(Mapping[str, str]):
     """An empty mapping that a dataclass takes as a default: Python 3.11 wants a hash there, a mappingproxy has none."""
@@ -48,6 +53,16 @@ class Manifest:
     media_type: str
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
+
+    def layer(self, media_type: str) -> Descriptor:
+        """The first layer of exactly that media type, the first of all where "" is asked for (flux-compat F1). Raises
+        ManifestError in the words of flux-compat C14."""
+        if not self.layers:
+            raise ManifestError("no layers found in artifact")
+        for layer in self.layers:
+            if media_type in ("", layer.media_type):
+                return layer
+        raise ManifestError(f"failed to find layer with media type '{media_type}' in artifact")
 
 
 @dataclass(frozen=True)

@@ -248,10 +248,10 @@ def _hole(partial: _Partial) -> _Hole:
     return _Hole(partial.key, partial.key + _NEXT)
 
 
-def latest(range_text: str, pattern: str = "") -> Callable[[Sequence[str]], str | None]:
+def latest(range_text: str, pattern: str = "", *, charts: bool = False) -> Callable[[Sequence[str]], str | None]:
     """What picks a tag from all tags of a repository: of those that `pattern` (RE2, "" for all) finds something in,
     that are versions and in the range, the one of highest precedence, as it is spelled; None if there is none
-    (flux-compat D7).
+    (flux-compat D7). Tags of `charts` have `_` where the version has `+`, which a tag cannot hold.
 
     Range and pattern are read now, before any tag is known: raises InvalidPattern and InvalidRange. Tags of equal
     precedence (`v1.0.0` and `1.0.0`) are told apart by their text, the last in the order of code points wins, so that
@@ -265,7 +265,7 @@ def latest(range_text: str, pattern: str = "") -> Callable[[Sequence[str]], str 
         # Registries list tags in the order of their names. Backwards, the best come early, and most of the rest need
         # neither range nor pattern.
         for tag in reversed(tags):
-            match = _match(tag)
+            match = _match(tag.replace("_", "+") if charts else tag)
             if match is None:
                 continue
             candidate = _key(match), tag

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ocisource.domain import durations
-from ocisource.domain.content import EMPTY
+from ocisource.domain.content import EMPTY, HELM_CHART
 from ocisource.domain.errors import InvalidSource, RoomError
 from ocisource.domain.reference import Reference
 
@@ -70,10 +70,20 @@ class Verify:
 
 @dataclass(frozen=True)
 class LayerSelector:
-    """`spec.layerSelector` (flux-compat F1, F8)."""
+    """`spec.layerSelector` (flux-compat F1, F8). What is "" was not set: the first layer, and `extract`."""
 
     media_type: str = ""
     operation: str = ""
+
+    @property
+    def copies(self) -> bool:
+        """Whether the layer becomes the artifact as it is, byte for byte."""
+        return self.operation == "copy"
+
+    @property
+    def is_chart(self) -> bool:
+        """Whether it is a Helm chart that is asked for, whose tags are spelt in a way of their own (flux-compat D7)."""
+        return self.media_type == HELM_CHART
 
     def as_dict(self) -> dict[str, str]:
         pairs = (("mediaType", self.media_type), ("operation", self.operation))
@@ -106,6 +116,11 @@ class Source:
     verify: Verify | None = None
     requested_at: str = ""
     event_annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
+
+    @property
+    def layer(self) -> LayerSelector:
+        """Which layer, and what becomes of it: the defaults where the object says nothing."""
+        return self.layer_selector or LayerSelector()
 
 
 def parse_source(obj: Mapping[str, Any]) -> Source:

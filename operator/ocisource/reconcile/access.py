@@ -35,7 +35,6 @@ class Admission:
             ("proxySecretRef", source.proxy_secret),
             ("provider", source.provider != "generic"),
             ("certSecretRef", source.cert_secret),
-            ("layerSelector", source.layer_selector),
         ):
             if used:
                 raise steps.unsupported(source.url, field)

@@ -160,7 +160,7 @@ class _Walk:
         step = steps.choice_of_tag(self._source.url)
         async with step.until(self._deadline):
             try:
-                newest = latest(choice.range, choice.pattern)
+                newest = latest(choice.range, choice.pattern, charts=self._source.layer.is_chart)
             except InvalidRange as error:
                 raise InvalidRange(f"semver '{choice.range}' parse error: {error}") from error
             tag = newest(await self._rooms.registry.tags(access))
@@ -222,7 +222,7 @@ class _Walk:
             return
         source = self._source
         async with steps.pull(source.url).until(self._deadline):
-            wanted = Wanted(access, revision.digest, source.ignore)
+            wanted = Wanted.by(source, access, revision.digest)
             tarball = await self._shared.tarballs.get(source.namespace, source.name, wanted)
         self._journal("layer", f"{tarball.layer.media_type} {tarball.layer.digest} ({tarball.layer.size} bytes)")
         if tarball.file.dropped:

@@ -17,7 +17,6 @@ from ocisource.domain.errors import (
     InvalidPattern,
     InvalidRange,
     InvalidReference,
-    LayerError,
     ManifestError,
     RoomError,
     SecretMissing,
@@ -75,9 +74,6 @@ class Step:
             raise self.failed(error, stalls=True) from error
         except ManifestError as error:
             raise Failure(c.FETCH_FAILED, LAYER_FAILED, str(error)) from error
-        except LayerError as error:
-            message = f"failed to extract layer contents from artifact: {error}"
-            raise Failure(c.FETCH_FAILED, LAYER_FAILED, message) from error
         except StoreError as error:
             condition = c.STORAGE_OPERATION_FAILED if error.reason else None  # C2 has one without
             raise Failure(condition, error.reason or "Failed", str(error)) from error
@@ -124,20 +120,25 @@ def layer() -> Step:
     return Step(c.FETCH_FAILED, LAYER_FAILED, "failed to extract the first layer from artifact")
 
 
+def content(*, copied: bool) -> Step:
+    """C15; C16 where the layer is copied."""
+    prefix = "failed to copy layer from artifact" if copied else "failed to extract layer contents from artifact"
+    return Step(c.FETCH_FAILED, LAYER_FAILED, prefix)
+
+
 def storage() -> Step:
     """C17, where the disk gives no reason of its own."""
     return Step(c.STORAGE_OPERATION_FAILED, "StatOperationFailed", "failed to stat source path")
 
 
 def unsupported(source_url: str, field: str) -> Failure:
-    """A field that this version cannot honour. It is refused rather than ignored: ignoring a certificate, a proxy or
-    a layer selector would fetch something else than was asked for."""
+    """A field that this version cannot honour. It is refused rather than ignored: ignoring a certificate or a proxy
+    would fetch in another way than was asked for."""
     told = {
         "serviceAccountName": ("failed to get credential", AUTHENTICATION_FAILED),
         "proxySecretRef": ("failed to get proxy address", AUTHENTICATION_FAILED),
         "provider": ("failed to get credential", AUTHENTICATION_FAILED),
         "certSecretRef": (f"failed to generate transport for '{source_url}'", AUTHENTICATION_FAILED),
-        "layerSelector": ("failed to select a layer", LAYER_FAILED),
     }
     prefix, reason = told[field]
     return Step(c.FETCH_FAILED, reason, prefix).failed(f"spec.{field} is not supported yet: remove it")

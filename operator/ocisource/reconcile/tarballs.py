@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from ocisource.domain.access import Access
 from ocisource.domain.content import EMPTY, Descriptor, StoredFile
-from ocisource.domain.errors import Failure, RegistryError
-from ocisource.domain.ignore import IgnoreRules
+from ocisource.domain.errors import LayerError, RegistryError
+from ocisource.domain.source import Source
 from ocisource.flight import Flight
 from ocisource.ports import Registry, Store
 from ocisource.reconcile import steps
@@ -21,11 +21,20 @@ RECENT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """What makes two tarballs the same: the digest, seen by the same eyes, with the same content rules (J13)."""
+    """What makes two tarballs the same: the digest, seen by the same eyes, with the same content rules (J13). `ignore`
+    is `spec.ignore`, None where the layer is copied, which no rule has a say in (flux-compat F8)."""
 
     access: Access
     digest: str
+    media_type: str
+    copied: bool
     ignore: str | None
+
+    @classmethod
+    def by(cls, source: Source, access: Access, digest: str) -> Wanted:
+        """What the object asks for, of the manifest at `digest`."""
+        layer = source.layer
+        return cls(access, digest, layer.media_type, layer.copies, None if layer.copies else source.ignore)
 
 
 @dataclass(frozen=True)
@@ -66,22 +75,28 @@ class Tarballs:
 
     async def _made(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
         manifest = await self._registry.manifest(wanted.access, wanted.digest)
-        if not manifest.layers:
-            raise Failure("FetchFailed", steps.LAYER_FAILED, "no layers found in artifact")  # C14
-        layer = manifest.layers[0]
+        layer = manifest.layer(wanted.media_type)
+        try:
+            file = await self._stored(namespace, name, wanted, layer)
+        except LayerError as error:
+            raise steps.content(copied=wanted.copied).failed(error) from error
+        tarball = Tarball(file, layer, manifest.annotations)
+        self._remember(wanted, tarball)
+        return tarball
+
+    async def _stored(self, namespace: str, name: str, wanted: Wanted, layer: Descriptor) -> StoredFile:
+        """The file made of the layer, which was hashed and counted before (flux-compat J3)."""
         spool = self._store.spool(layer.size)
         try:
             try:
                 await self._registry.blob(wanted.access, layer, spool)
             except RegistryError as error:
                 raise steps.layer().failed(error) from error
-            rules = IgnoreRules.of(wanted.ignore)
-            file = await self._store.publish(namespace, name, wanted.digest, spool, rules)
+            if wanted.copied:
+                return await self._store.copy(namespace, name, wanted.digest, spool)
+            return await self._store.publish(namespace, name, wanted.digest, spool, wanted.ignore)
         finally:
             spool.close()
-        tarball = Tarball(file, layer, manifest.annotations)
-        self._remember(wanted, tarball)
-        return tarball
 
     def _remember(self, wanted: Wanted, tarball: Tarball) -> None:
         self._recent[wanted] = (asyncio.get_running_loop().time(), tarball)

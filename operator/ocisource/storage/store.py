@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import shutil
 import threading
@@ -25,13 +26,17 @@ from ocisource.storage.integrity import Ledger, digest_problem, regular
 from ocisource.storage.limits import Limits
 from ocisource.storage.refusal import refusal
 from ocisource.storage.retention import Retention
-from ocisource.storage.spool import Source, Spool
+from ocisource.storage.spool import Source, Spool, write_all
 from ocisource.storage.tree import plant
 from ocisource.storage.unpacking import Unpacked, unpack
 
 Result = TypeVar("Result")
 
+# Writes a file for the path into the draft; what it wrote, and the open file.
+Write = Callable[[str, Draft, Source], tuple[StoredFile, int]]
+
 _NOT_ARCHIVED = "unable to archive artifact to storage"
+_NOT_COPIED = "unable to copy artifact to storage"
 # Reasons for which a file cannot have another name here; it is then made again.
 _NO_LINK = {errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS, errno.ENOENT}
 
@@ -86,19 +91,20 @@ class FileStore:
         self._limits.admit_blob(size)
         return Spool(str(self._root), size)
 
-    async def publish(self, namespace: str, name: str, digest: str, spool: Spool, ignore: IgnoreRules, /) -> StoredFile:
-        """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all. The spool
-        may be closed as soon as this returns or raises. Raises LayerError, StoreError."""
-        path = paths.tarball(namespace, name, digest)
-        draft = Draft(self._root, self._root / path)
-        source = spool.source()
-        try:
-            return await self._in_thread(
-                self._makers, lambda: self._make(path, draft, source, ignore), lambda _: source.close()
-            )
-        except asyncio.CancelledError:
-            draft.abandon()
-            raise
+    async def publish(self, namespace: str, name: str, digest: str, spool: Spool, ignore: str | None, /) -> StoredFile:
+        """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all, without
+        what `ignore` (the text of spec.ignore) excludes. The spool may be closed as soon as this returns or raises.
+        Raises LayerError, StoreError."""
+
+        def write(path: str, draft: Draft, source: Source) -> tuple[StoredFile, int]:
+            return self._archive(path, draft, source, ignore)
+
+        return await self._published(paths.tarball(namespace, name, digest), spool, write, _NOT_ARCHIVED)
+
+    async def copy(self, namespace: str, name: str, digest: str, spool: Spool, /) -> StoredFile:
+        """Stores the layer in the spool, byte for byte, as the tarball of revision digest `digest`, whole or not at
+        all (flux-compat F8). The spool may be closed as soon as this returns or raises. Raises StoreError."""
+        return await self._published(paths.tarball(namespace, name, digest), spool, self._copy, _NOT_COPIED)
 
     async def link(self, namespace: str, name: str, digest: str, source: StoredFile, /) -> StoredFile | None:
         """The tarball `source` under another object's path, as a hard link; None if the source is gone or changed
@@ -143,6 +149,18 @@ class FileStore:
         objects = frozenset(known)
         return await self._in_thread(self._clerks, lambda: self._sweep(objects))
 
+    async def _published(self, path: str, spool: Spool, write: Write, refused: str) -> StoredFile:
+        """What `write` makes of the spool, at its place."""
+        draft = Draft(self._root, self._root / path)
+        source = spool.source()
+        try:
+            return await self._in_thread(
+                self._makers, lambda: self._make(path, draft, source, write, refused), lambda _: source.close()
+            )
+        except asyncio.CancelledError:
+            draft.abandon()
+            raise
+
     async def _in_thread(
         self,
         executor: ThreadPoolExecutor,
@@ -155,19 +173,19 @@ class FileStore:
             future.add_done_callback(after)
         return await asyncio.wrap_future(future)
 
-    def _make(self, path: str, draft: Draft, source: Source, ignore: IgnoreRules) -> StoredFile:
+    def _make(self, path: str, draft: Draft, source: Source, write: Write, refused: str) -> StoredFile:
         target = self._root / path
         try:
-            with refusal("ArchiveOperationFailed", _NOT_ARCHIVED):
+            with refusal("ArchiveOperationFailed", refused):
                 with self._cores:
-                    stored, descriptor = self._archive(path, draft, source, ignore)
+                    stored, descriptor = write(path, draft, source)
                 self._ledger.forget(target)
                 self._ledger.record(draft.publish(descriptor), stored.digest)
         finally:
             draft.close()
         return self._placed(stored)
 
-    def _archive(self, path: str, draft: Draft, source: Source, ignore: IgnoreRules) -> tuple[StoredFile, int]:
+    def _archive(self, path: str, draft: Draft, source: Source, ignore: str | None) -> tuple[StoredFile, int]:
         """Writes the archive into the draft; what it is, and the open file."""
         draft.check()
         stream = Unpacked(str(self._root))
@@ -176,10 +194,20 @@ class FileStore:
             tree = plant(stream, self._limits, draft.check)
             descriptor = draft.open()
             out = archive.Gzip(descriptor, self._level, draft.check)
-            archive.write_archive(tree.root, stream, ignore, out)
+            archive.write_archive(tree.root, stream, IgnoreRules.of(ignore), out)
         finally:
             stream.close()
         return StoredFile(path, out.digest, out.size, tree.dropped_links, tree.dropped), descriptor
+
+    def _copy(self, path: str, draft: Draft, source: Source) -> tuple[StoredFile, int]:
+        """Writes the blob into the draft as it is; what it is, and the open file."""
+        descriptor = draft.open()
+        digest = hashlib.sha256()
+        for chunk in source.chunks():
+            draft.check()
+            digest.update(chunk)
+            write_all(descriptor, chunk)
+        return StoredFile(path, f"sha256:{digest.hexdigest()}", source.size), descriptor
 
     def _placed(self, stored: StoredFile) -> StoredFile:
         """What is told of a tarball that has just come to lie at its path."""

@@ -245,6 +245,25 @@ def test_the_highest_version_in_range_and_filter_is_chosen_as_it_is_spelled(
     assert latest(constraint, pattern)(tags) == chosen
 
 
+@pytest.mark.parametrize(
+    ("constraint", "pattern", "tags", "chosen"),
+    [
+        ("1.x", "", ("1.0.0", "1.1.0_build.5"), "1.1.0_build.5"),
+        ("1.1.0", "", ("1.0.0", "v1.1.0_a-b.c"), "v1.1.0_a-b.c"),
+        ("*-0", "", ("1.0.0", "1.1.0-rc.1_b"), "1.1.0-rc.1_b"),
+        ("*", "_eu$", ("1.0.0_eu", "1.1.0_us"), "1.0.0_eu"),
+        ("*", "[+]", ("1.0.0_eu",), None),
+        ("*", "", ("1.0.0_a_b", "1.0.0_", "1_0.0"), None),
+    ],
+)
+def test_in_the_tags_of_charts_an_underscore_stands_for_a_plus(
+    constraint: str, pattern: str, tags: tuple[str, ...], chosen: str | None
+):
+    """The filter sees the tag, and the tag is what is chosen."""
+    assert latest(constraint, pattern, charts=True)(tags) == chosen
+    assert latest(constraint, pattern)([tag for tag in tags if "_" in tag]) is None
+
+
 def test_of_equal_versions_the_same_is_chosen_in_whatever_order_they_are_listed():
     tags = ["1.0.0", "v1.0.0", "01.0.0", "1.0.0+b2", "1.0.0+b1", "0.9.0"]
     shuffle = random.Random(1)

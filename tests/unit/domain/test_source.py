@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ocisource.domain.errors import InvalidSource
-from ocisource.domain.source import OIDCIdentity, Source, parse_source, unknown_fields
+from ocisource.domain.source import LayerSelector, OIDCIdentity, Source, parse_source, unknown_fields
 
 
 def an_object(spec: dict[str, Any] | None = None, version: str = "v1", **metadata: Any) -> dict[str, Any]:
@@ -41,6 +41,30 @@ def test_what_is_not_given_has_the_defaults_of_the_api() -> None:
     assert source.verify is None
     assert (source.insecure, source.suspended) == (False, False)
     assert (source.deleting, source.finalized) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("selector", "written", "copies", "is_chart"),
+    [
+        (None, None, False, False),
+        ({}, LayerSelector(), False, False),
+        ({"operation": "extract", "mediaType": "a/b"}, LayerSelector("a/b", "extract"), False, False),
+        ({"operation": "copy"}, LayerSelector("", "copy"), True, False),
+        (
+            {"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip"},
+            LayerSelector("application/vnd.cncf.helm.chart.content.v1.tar+gzip"),
+            False,
+            True,
+        ),
+    ],
+)
+def test_a_layer_selector_is_kept_as_it_was_written(
+    selector: dict[str, str] | None, written: LayerSelector | None, *, copies: bool, is_chart: bool
+) -> None:
+    """B8: absent and empty differ. F8: what is not said is `extract`."""
+    source = parse_source(an_object({"layerSelector": selector}))
+    assert source.layer_selector == written
+    assert (source.layer.copies, source.layer.is_chart) == (copies, is_chart)
 
 
 def test_an_empty_ignore_is_not_an_absent_one() -> None:

@@ -7,10 +7,9 @@ import io
 import tarfile
 from pathlib import Path
 
-from ocisource.domain.ignore import IgnoreRules
 from ocisource.storage.store import FileStore
 
-EVERYTHING = IgnoreRules.of("!.none-is-excluded")  # one pattern of one's own replaces the defaults (flux-compat F3)
+EVERYTHING = "!.none-is-excluded"  # one pattern of one's own replaces the defaults (flux-compat F3)
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
 
@@ -69,7 +68,7 @@ def padded(content: bytes) -> bytes:
 
 
 async def publish(
-    store: FileStore, blob: bytes, ignore: IgnoreRules = EVERYTHING, name: str = "app", digest: str = DIGEST
+    store: FileStore, blob: bytes, ignore: str | None = EVERYTHING, name: str = "app", digest: str = DIGEST
 ):
     spool = store.spool(len(blob))
     try:
@@ -100,6 +99,6 @@ class Archive:
         return self.files[name][1]
 
 
-async def archived(store: FileStore, root: Path, blob: bytes, ignore: IgnoreRules = EVERYTHING) -> Archive:
+async def archived(store: FileStore, root: Path, blob: bytes, ignore: str | None = EVERYTHING) -> Archive:
     stored = await publish(store, blob, ignore)
     return Archive(root / stored.path)

@@ -17,7 +17,7 @@ from ocisource.storage import archive
 from ocisource.storage.tree import File
 from ocisource.storage.unpacking import Unpacked
 from ocisource.storage.ustar import file_header, folder_header
-from unit.storage.layers import EVERYTHING, F7, Archive, archived, block, layer, publish
+from unit.storage.layers import F7, Archive, archived, block, layer, publish
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -58,7 +58,7 @@ async def test_modes_are_one_of_three(store, tmp_path):
 
 async def test_excluded_files_are_left_out_and_what_is_in_an_excluded_folder_may_come_back(store, tmp_path):
     """F5: an excluded folder has no entry of its own, what is included again below it has."""
-    rules = IgnoreRules.of("docs\n!docs/keep\n*.md\n")
+    rules = "docs\n!docs/keep\n*.md\n"
     files = [("docs/keep/a", b"1"), ("docs/drop", b"2"), ("README.md", b"3"), ("b", b"4")]
     made = await archived(store, tmp_path, layer(*files), rules)
     assert made.names == [".", "b", "docs/keep", "docs/keep/a"]
@@ -66,9 +66,7 @@ async def test_excluded_files_are_left_out_and_what_is_in_an_excluded_folder_may
 
 async def test_without_patterns_the_defaults_apply(store, tmp_path):
     """F3, F4."""
-    made = await archived(
-        store, tmp_path, layer(("a.jpg", b""), (".git/config", b""), ("b.yaml", b"")), IgnoreRules.of(None)
-    )
+    made = await archived(store, tmp_path, layer(("a.jpg", b""), (".git/config", b""), ("b.yaml", b"")), None)
     assert made.names == [".", "b.yaml"]
 
 
@@ -109,7 +107,7 @@ async def test_levels_trade_size_for_time(store, tmp_path):
         path = tmp_path / f"level{level}"
         with path.open("wb") as file:
             out = archive.Gzip(file.fileno(), level, lambda: None)
-            archive.write_archive({b"a": File(0, len(content), executable=False)}, stream, EVERYTHING, out)
+            archive.write_archive({b"a": File(0, len(content), executable=False)}, stream, IgnoreRules(), out)
         assert Archive(path).content("a") == content
         sizes.append(path.stat().st_size)
     assert sizes[1] < sizes[0]

@@ -13,6 +13,7 @@ import pytest
 
 from ocisource.domain.errors import LayerError, StoreError
 from ocisource.storage import paths
+from ocisource.storage.limits import Limits
 from ocisource.storage.retention import Retention
 from ocisource.storage.store import FileStore
 from unit.storage.layers import DIGEST, EVERYTHING, OTHER, Archive, layer, publish
@@ -118,23 +119,29 @@ async def test_the_spool_may_be_closed_while_a_thread_still_reads_it(store, tmp_
         assert Archive(tmp_path / stored.path).content("a") == content
 
 
-class Gate:
-    """Ignore rules that hold the archiving thread until they are let go."""
+class Gate(Limits):
+    """Limits that hold the archiving thread at each entry of an archive until they are let go; open at first."""
+
+    reached, open = threading.Event(), threading.Event()
 
     def __init__(self) -> None:
-        self.reached, self.open = threading.Event(), threading.Event()
+        super().__init__()
+        vars(self).update(reached=threading.Event(), open=threading.Event())
+        self.open.set()
 
-    def excludes(self, path: str, is_dir: bool) -> bool:
-        self.reached.set()
-        assert self.open.wait(10)
-        return False
+    def admit_entries(self, count: int) -> None:
+        if not self.open.is_set():
+            self.reached.set()
+            assert self.open.wait(10)
 
 
 async def test_work_whose_caller_is_gone_is_never_published(tmp_path):
     """A pass that ran into its timeout must not change what is served."""
-    store, gate = FileStore(tmp_path), Gate()
+    gate = Gate()
+    store = FileStore(tmp_path, limits=gate)
     before = await publish(store, layer(("a", b"before")))
-    task = asyncio.ensure_future(publish(store, layer(("a", b"after")), gate))
+    gate.open.clear()
+    task = asyncio.ensure_future(publish(store, layer(("a", b"after"))))
     await asyncio.to_thread(gate.reached.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -146,9 +153,11 @@ async def test_work_whose_caller_is_gone_is_never_published(tmp_path):
 
 
 async def test_work_that_has_not_begun_is_dropped_with_its_caller(tmp_path):
-    store, gate = FileStore(tmp_path), Gate()
+    gate = Gate()
+    store = FileStore(tmp_path, limits=gate)
+    gate.open.clear()
     cores = os.cpu_count() or 1
-    busy = [asyncio.ensure_future(publish(store, BLOB, gate, f"busy-{n}")) for n in range(cores + 4)]
+    busy = [asyncio.ensure_future(publish(store, BLOB, name=f"busy-{n}")) for n in range(cores + 4)]
     await asyncio.to_thread(gate.reached.wait)
     late = asyncio.ensure_future(publish(store, BLOB, name="late"))
     await asyncio.sleep(0)
