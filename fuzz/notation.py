@@ -8,18 +8,19 @@ from dataclasses import replace
 
 import cbor2
 from target import Target, both, expect, lenient, outcome, unarmored
-from world import AT, DIGEST, NOTARY, NOTARY_KEY, ORDER, SIGSTORE, SUBJECT, accepted, certified
+from world import AT, DIGEST, NOTARY, NOTARY_KEY, ORDER, SIGSTORE, SUBJECT, WINDOW, accepted, certified
 
 from devkit.documents import CBOR, DER
 from devkit.offline.authority import to_der, to_pem
-from devkit.offline.notary import COSE, JWS, trust_policy
+from devkit.offline.notary import COSE, JWS, Notary, trust_policy
 from devkit.offline.windows import base64_text
 from devkit.signer import to_json
 from ocisource.domain.evidence import NotationSignature
 from ocisource.trust.notation.policy import NotationPolicy, read_notation
 
 NAMED = "x509.subject: C=US, ST=WA, O=wabbit-networks.io"
-TRUSTED = NOTARY.root_pem() + to_pem(SIGSTORE.tsa.chain[-1]).encode()
+RSA = Notary.create(WINDOW, kind="rsa2048")
+TRUSTED = b"".join([NOTARY.root_pem(), RSA.root_pem(), to_pem(SIGSTORE.tsa.chain[-1]).encode()])
 
 
 def _countersigned(signature: bytes) -> bytes:
@@ -27,6 +28,7 @@ def _countersigned(signature: bytes) -> bytes:
     return DER.write(DER.read(SIGSTORE.tsa.timestamp(signature, AT, embed=SIGSTORE.tsa.chain)).children[1])
 
 
+VOUCHED = replace(ORDER, scheme="notary.x509.signingAuthority")
 STAMPED = replace(ORDER, expiry=AT + 3600.0, timestamp=_countersigned)
 DOCUMENTS = (
     trust_policy(stores=("ca:store", "tsa:store"), identities=(NAMED,)),
@@ -43,7 +45,7 @@ def _policy(document: bytes, trusted: bytes = TRUSTED) -> NotationPolicy | None:
 
 STRICT, PLAIN = (
     read_notation("", {"trustpolicy.json": one, "ca.crt": TRUSTED}, SUBJECT.repository, lambda: float(AT))
-    for one in (DOCUMENTS[0], trust_policy())
+    for one in (DOCUMENTS[0], trust_policy(stores=("ca:store", "signingAuthority:store")))
 )
 
 
@@ -154,12 +156,17 @@ def _protected(envelope: bytes) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+def _protected_cose(envelope: bytes) -> bytes:
+    (parts,) = CBOR.read(envelope).children
+    return parts.children[0].content
+
+
 TARGETS = (
-    Target("JWS", (GOOD[JWS], NOTARY.jws(ORDER)), _jws),
-    Target("COSE", (GOOD[COSE], NOTARY.cose(ORDER)), _cose),
+    Target("JWS", (GOOD[JWS], NOTARY.jws(ORDER), NOTARY.jws(VOUCHED), RSA.jws(STAMPED)), _jws),
+    Target("COSE", (GOOD[COSE], NOTARY.cose(ORDER), NOTARY.cose(VOUCHED), RSA.cose(STAMPED)), _cose),
     Target("Notation payload", (STAMPED.payload(),), _payload),
-    Target("JWS protected header", (_protected(GOOD[JWS]),), _jws_header),
-    Target("COSE protected header", (cbor2.loads(GOOD[COSE]).value[0],), _cose_header),
+    Target("JWS protected header", (_protected(GOOD[JWS]), _protected(NOTARY.jws(VOUCHED))), _jws_header),
+    Target("COSE protected header", tuple(map(_protected_cose, (GOOD[COSE], NOTARY.cose(VOUCHED)))), _cose_header),
     Target("Notation certificate, signed", (NOTARY.chain[0].tbs_certificate_bytes,), _leaf),
     Target("trust policy", DOCUMENTS, _document),
     Target("trust store", (TRUSTED, to_der(NOTARY.root)), _certificates),

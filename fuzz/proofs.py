@@ -143,7 +143,16 @@ def _attributes(data: bytes) -> bool:
     return timed
 
 
-_INFOS = (INFO, tst_info(SEALED.signature, AT, nonce=7), tst_info(SEALED.signature, AT, hash_="sha384"))
+def _full() -> bytes:
+    """With everything that RFC 3161 section 2.4.2 allows: accuracy, ordering, nonce, name and an extension."""
+    tree = DER.read(tst_info(SEALED.signature, AT))
+    accuracy = asn1.sequence(asn1.integer(1), asn1.tlv(0x80, b"\x02"), asn1.tlv(0x81, b"\x03"))
+    extensions = asn1.tlv(0xA1, asn1.sequence(asn1.oid("1.2.3"), asn1.octets(b"x")))
+    more = [accuracy, asn1.boolean(value=True), asn1.integer(7), asn1.explicit(0, asn1.tlv(0x82, b"tsa"))]
+    return asn1.sequence(*map(DER.write, tree.children), *more, extensions)
+
+
+_INFOS = (INFO, tst_info(SEALED.signature, AT, nonce=7), tst_info(SEALED.signature, AT, hash_="sha384"), _full())
 _FACTS = json.loads(SIGSTORE.rekor_v1.entry(bodies.hashedrekord(BARE), AT).annotation())["Payload"]
 _BODIES = (
     bodies.hashedrekord(BARE),

@@ -1,4 +1,4 @@
-"""Feeds the trust room what no signer would write, guided by the branches that it takes (atheris, libFuzzer).
+"""Feeds the trust room, and what reads manifests, what nobody would write, guided by the branches that it takes (atheris, libFuzzer).
 
     make fuzz                              all targets, FUZZ_SECONDS=60 in total
     fuzz/run.py --seconds 300 --only COSE  one target; part of its name is enough
@@ -31,11 +31,18 @@ if TYPE_CHECKING:
 with atheris.instrument_imports(include=["ocisource"]):
     import certificates
     import proofs
+    import registries
     import signatures
 
     import notation
 
-TARGETS: tuple[Target, ...] = (*signatures.TARGETS, *proofs.TARGETS, *certificates.TARGETS, *notation.TARGETS)
+TARGETS: tuple[Target, ...] = (
+    *signatures.TARGETS,
+    *proofs.TARGETS,
+    *certificates.TARGETS,
+    *notation.TARGETS,
+    *registries.TARGETS,
+)
 
 MAX_BYTES = 64 << 10
 SLOW = 2.0

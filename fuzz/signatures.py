@@ -6,11 +6,13 @@ import base64
 from typing import TYPE_CHECKING
 
 from target import Target, both, decoded, expect, lenient, outcome, unarmored
-from world import DIGEST, IDENTITY, KEY, KEYS, PAYLOAD, POLICY, SIGNING, STATEMENT, SUBJECT, accepted
+from world import DIGEST, IDENTITY, KEY, KEYS, PAYLOAD, POLICY, SIGNING, SIGSTORE, STATEMENT, accepted
 
+from devkit.offline import assemble, layer
+from devkit.offline.authority import to_der
 from devkit.offline.keys import spki
 from devkit.offline.windows import base64_text
-from devkit.signer import SIGN_PREDICATE, to_json
+from devkit.signer import SIGN_PREDICATE, Kind, Signer, to_json
 from ocisource.domain.evidence import BundleSignature, LegacySignature
 from ocisource.domain.source import OIDCIdentity
 from ocisource.trust.identity import read_identities
@@ -98,13 +100,30 @@ def _pattern(data: bytes) -> bool:
     return found is not None
 
 
+def _legacies() -> list[LegacyLayer]:
+    signed = SIGNING.seal(PAYLOAD, None)
+    stamped = layer(signed, SIGNING.logged(signed), SIGNING.certificate, SIGNING.chain, SIGNING.stamped(signed))
+    return [SIGNING.legacy(DIGEST), KEY.legacy(DIGEST), stamped]
+
+
+def _bundles() -> list[bytes]:
+    """Both kinds of logs, a key, a certificate as version 0.2 had it, and other kinds of leaves."""
+    signed = SIGNING.seal(STATEMENT)
+    above = [to_der(one) for one in SIGNING.chain]
+    old = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+    found = [SIGNING.bundle(DIGEST), SIGNING.bundle(DIGEST, "v2"), KEY.bundle(DIGEST)]
+    found.append(assemble(signed, [SIGNING.logged(signed)], [SIGNING.stamped(signed)], chain=above, media_type=old))
+    return [*found, *(SIGSTORE.identity(key=kind).bundle(DIGEST) for kind in OTHER_KINDS)]
+
+
+OTHER_KINDS: tuple[Kind, ...] = ("rsa2048", "p384", "ed25519")
+PEMS = [KEY.public_pem(), b"".join([KEY.public_pem(), *(Signer.generate(kind).public_pem() for kind in OTHER_KINDS)])]
+
 TARGETS = (
-    Target("legacy signature", (_document(SIGNING.legacy(DIGEST)), _document(KEY.legacy(DIGEST))), _legacy),
-    Target("bundle", (SIGNING.bundle(DIGEST), SIGNING.bundle(DIGEST, "v2"), KEY.bundle(DIGEST)), _bundle),
+    Target("legacy signature", tuple(map(_document, _legacies())), _legacy),
+    Target("bundle", tuple(_bundles()), _bundle),
     Target("payload", (PAYLOAD,), _payload),
     Target("statement", (STATEMENT,), _statement),
-    Target("public keys", (KEY.public_pem(),), _keys),
+    Target("public keys", tuple(PEMS), _keys),
     Target("identity patterns", (IDENTITY.issuer.encode(), rb"^(a|b)*\.\pL{1,9}[[:alpha:]]$"), _pattern),
 )
-
-expect(SUBJECT.digest == DIGEST, "the world's subject is not its digest")
