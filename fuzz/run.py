@@ -1,4 +1,4 @@
-"""Feeds the trust room, and what reads manifests, what nobody would write, guided by the branches that it takes (atheris, libFuzzer).
+"""Feeds what reads signatures what no signer would write, guided by the branches that it takes (atheris, libFuzzer).
 
     make fuzz                              all targets, FUZZ_SECONDS=60 in total
     fuzz/run.py --seconds 300 --only COSE  one target; part of its name is enough
