@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ocisource.domain.certificates import TLS
+    from ocisource.domain.proxies import Proxy
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,17 @@ class Credentials:
 @dataclass(frozen=True)
 class Access:
     """The key under which connections, tokens and answers may be shared (flux-compat J13): equal Access means
-    the same repository, seen by the same eyes. `insecure` allows plain HTTP (flux-compat J5)."""
+    the same repository, seen by the same eyes on the same way. `insecure` allows plain HTTP (flux-compat J5), `tls` is
+    the material of `certSecretRef` (E7), `proxy` the one of `proxySecretRef`; None leaves it to the environment (E9).
+    """
 
     repository: Repository
     insecure: bool = False
     credentials: Credentials | None = None
+    tls: TLS | None = None
+    proxy: Proxy | None = None
+
+    @property
+    def to_registry(self) -> Access:
+        """The same eyes on the registry as a whole."""
+        return replace(self, repository=Repository(self.repository.registry, ""))

@@ -9,9 +9,11 @@ from functools import partial
 from time import monotonic
 
 from ocisource.domain.access import Access
+from ocisource.domain.certificates import TLS
 from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import Evidence
+from ocisource.domain.proxies import DIRECT, Environment
 from ocisource.flight import Flight
 from ocisource.ports import Form, Spool
 from ocisource.registry.blobs import download
@@ -46,17 +48,25 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 class OCIRegistry:
-    """Any registry that speaks OCI distribution, over a pool of connections for each credentials.
+    """Any registry that speaks OCI distribution, over a pool of connections for each access to it. `environment` names
+    the proxies for those who bring none.
 
     Questions that are equal and under way at the same time, with the same Access, are asked once. Connections open
     in the running loop when first needed; `close` ends them. No operation has a timeout of its own but for
     connecting.
     """
 
-    def __init__(self, limits: Limits = DEFAULTS, *, sleep: Sleep = asyncio.sleep, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits = DEFAULTS,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        clock: Clock = monotonic,
+        environment: Environment = DIRECT,
+    ) -> None:
         self._limits = limits
         self._platform = parse_platform(limits.platform)
-        self._transport = Transport(limits, sleep=sleep, clock=clock)
+        self._transport = Transport(limits, sleep=sleep, clock=clock, environment=environment)
         self._tag_lists: Flight[Access, tuple[str, ...]] = Flight()
         self._digests: Flight[tuple[Access, str], str] = Flight()
         self._manifests: Flight[tuple[Access, str], Manifest] = Flight()
@@ -65,6 +75,11 @@ class OCIRegistry:
     async def close(self) -> None:
         """Ends every connection."""
         await self._transport.close()
+
+    async def prepare(self, tls: TLS, /) -> None:
+        """Makes ready what connections with this material need. Raises SecretError where it cannot be used
+        (flux-compat C8)."""
+        await self._transport.prepare(tls)
 
     async def tags(self, access: Access, /) -> tuple[str, ...]:
         """All tags of the repository, every page (flux-compat D7). Raises RegistryError, also past a bound."""

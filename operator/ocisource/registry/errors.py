@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from ocisource.domain.errors import RegistryError
+from ocisource.registry.retries import STATUSES
 
 # Query keys that the protocol itself uses. Any other value may be a signed address, so it is not shown.
 _SHOWN_KEYS = frozenset({"scope", "service", "mount", "from", "digest", "n", "last"})
@@ -24,6 +25,14 @@ _BODY_SHOWN = 1024
 
 class Unanswered(RegistryError):
     """The registry gave no (whole) answer. `temporary` tells whether another try may help."""
+
+    def __init__(self, message: str, *, temporary: bool) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
+class NoWay(OSError):
+    """There is no way to the server: one that our rules forbid, or a proxy that does not let us through."""
 
     def __init__(self, message: str, *, temporary: bool) -> None:
         super().__init__(message)
@@ -130,21 +139,20 @@ def _reason(error: BaseException) -> tuple[str, bool]:
     """A sentence about a transport error, and whether another try may help."""
     temporary = True
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            text, temporary = f"tls: failed to verify certificate: {_certificate(error.certificate_error)}", False
-        case aiohttp.ClientConnectorSSLError():
-            text, temporary = _tls(getattr(error.os_error, "reason", None) or str(error.os_error)), False
-        case aiohttp.ClientConnectorDNSError():
-            temporary = error.os_error.errno == socket.EAI_AGAIN
-            text = f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}"
-        case aiohttp.ClientConnectorError():
-            text = f"dial tcp {error.host}:{error.port}: connect: {_system(error.os_error)}"
+        case NoWay():
+            text, temporary = str(error), error.temporary
+        case aiohttp.ClientHttpProxyError():
+            text, temporary = f"proxyconnect tcp: {error.status} {error.message}", error.status in STATUSES
+        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
+            text, temporary = _unconnected(error)
         case aiohttp.ConnectionTimeoutError():
             text = "dial tcp: i/o timeout"
         case aiohttp.ServerDisconnectedError():
             text = "EOF"
         case aiohttp.ClientPayloadError():
             text = "unexpected EOF"
+        case ssl.SSLError():
+            text, temporary = _tls(error), False
         case OSError():
             text = _system(error)
         case aiohttp.ClientResponseError():
@@ -154,7 +162,30 @@ def _reason(error: BaseException) -> tuple[str, bool]:
     return text, temporary
 
 
-def _tls(reason: str) -> str:
+def _unconnected(
+    error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError,
+) -> tuple[str, bool]:
+    """Why there is no connection, and whether another try may help."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"tls: failed to verify certificate: {_certificate(error.certificate_error)}", False
+        case aiohttp.ClientConnectorSSLError():
+            return _tls(error.os_error), False
+        case aiohttp.ClientConnectorDNSError(os_error=NoWay() as forbidden):
+            return _reason(forbidden)
+        case aiohttp.ClientConnectorDNSError():
+            temporary = error.os_error.errno == socket.EAI_AGAIN
+            return f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}", temporary
+        case _:
+            dialled = f"dial tcp {error.host}:{error.port}: connect: {_system(error.os_error)}"
+            is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+            return f"proxyconnect tcp: {dialled}" if is_proxy else dialled, True
+
+
+def _tls(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"tls: failed to verify certificate: {_certificate(error)}"
+    reason = getattr(error, "reason", None) or str(error)
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return "http: server gave HTTP response to HTTPS client (plain HTTP needs spec.insecure: true)"
     return f"tls: {reason}"

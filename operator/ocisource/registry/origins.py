@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from ocisource.domain.access import Access
@@ -18,7 +19,6 @@ HEAD_START_SECONDS = 0.3
 
 # Whether something that speaks the scheme answers at that origin; raises Unanswered where nothing does.
 Knock = Callable[[Access, str], Awaitable[bool]]
-_Key = tuple[str, bool]
 
 
 class Origins:
@@ -26,22 +26,22 @@ class Origins:
 
     def __init__(self, knock: Knock) -> None:
         self._knock = knock
-        self._known: dict[_Key, str] = {}
-        self._flight: Flight[_Key, str] = Flight()
+        self._known: dict[Access, str] = {}
+        self._flight: Flight[Access, str] = Flight()
 
     async def of(self, access: Access) -> str:
         """The origin to talk to. Raises Unanswered where neither scheme is answered."""
         registry = access.repository.registry
         if not may_be_plain(access):
             return f"https://{registry}"
-        key = (registry, access.insecure)
+        key = _key(access)
         if key not in self._known:
             self._known[key] = await self._flight.join(key, partial(self._find, access))
         return self._known[key]
 
     def forget(self, access: Access) -> None:
         """The registry could not be reached: it may come back with the other scheme."""
-        self._known.pop((access.repository.registry, access.insecure), None)
+        self._known.pop(_key(access), None)
 
     async def _find(self, access: Access) -> str:
         registry = access.repository.registry
@@ -64,6 +64,11 @@ class Origins:
         if not await self._knock(access, origin):
             raise Unanswered(f'Get "{origin}/v2/": the server there does not speak plain HTTP', temporary=False)
         return origin
+
+
+def _key(access: Access) -> Access:
+    """What finding out depends on: certificates and proxies, but nobody's credentials."""
+    return replace(access.to_registry, credentials=None)
 
 
 async def _first(https: asyncio.Future[str], http: asyncio.Future[str]) -> str:

@@ -14,6 +14,10 @@ from ocisource.registry.errors import shown
 
 MAX_REDIRECTS = 10
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 def address(origin: str, path: str) -> URL:
     """`path`, already quoted, at the origin of a registry. Raises RegistryError where the registry's name is none."""
@@ -29,26 +33,41 @@ def address(origin: str, path: str) -> URL:
 
 def may_be_plain(access: Access) -> bool:
     """Whether plain HTTP is allowed: with `insecure`, or where the registry is this machine (flux-compat J5)."""
-    return access.insecure or is_loopback(_own_host(access))
+    return access.insecure or is_loopback(own_host(access))
 
 
 def is_loopback(host: str) -> bool:
-    address = _address(host)
+    address = literal(host)
     return address.is_loopback if address is not None else _is_localhost(host)
 
 
 def is_public(host: str) -> bool:
     """False for an address literal of a private, loopback, link-local or otherwise special range, and for
-    `localhost`. Names count as public: what they resolve to is the network's affair."""
-    address = _address(host)
-    if address is None:
-        return not _is_localhost(host)
+    `localhost`. Other names are judged by what they resolve to, when that is known (registry/neighbourhood.py)."""
+    address = literal(host)
+    return not _is_localhost(host) if address is None else is_public_address(address)
+
+
+def is_public_address(address: Address) -> bool:
+    """Whether the address means the same everywhere."""
     return address.is_global and not address.is_multicast
+
+
+def is_private_address(address: Address) -> bool:
+    """Whether the address belongs to a network of somebody's own: not public, and neither this machine (loopback,
+    unspecified) nor its link, where clouds answer for machines, nor a group."""
+    elsewhere = address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast
+    return not elsewhere and not is_public_address(address)
 
 
 def same_origin(one: URL, other: URL) -> bool:
     """Same scheme, host and port: the only place that may see the same Authorization header."""
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def is_own_host(host: str, access: Access) -> bool:
+    """Whether that is the registry's own host, on whichever port."""
+    return host.lower() == own_host(access).lower()
 
 
 def is_registry(url: URL, access: Access) -> bool:
@@ -104,11 +123,12 @@ def _judged(what: str, address: str, access: Access, *, plain: bool) -> URL:
 
 
 def _refuse_private(what: str, host: str, access: Access) -> None:
-    if not is_public(host) and host.lower() != _own_host(access).lower():
+    if not is_public(host) and not is_own_host(host, access):
         raise RegistryError(f"{what} to the private or link-local host {host!r} refused")
 
 
-def _own_host(access: Access) -> str:
+def own_host(access: Access) -> str:
+    """The registry's host, as it stands in addresses."""
     return address(f"https://{access.repository.registry}", "/").host or ""
 
 
@@ -117,7 +137,9 @@ def _is_localhost(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def literal(host: str) -> Address | None:
+    """The address that stands there in place of a name, in any spelling; None for a name. One that only carries
+    another (IPv4 in IPv6, RFC 4291 and 6052; 6to4) is that other."""
     host = host.strip("[]").partition("%")[0]
     try:
         address = ipaddress.ip_address(host)
@@ -127,5 +149,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
             return ipaddress.IPv4Address(socket.inet_aton(host))
         except (OSError, UnicodeError):
             return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

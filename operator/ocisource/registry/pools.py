@@ -1,67 +1,84 @@
-"""Connections, pooled for each credentials: what one user opened, no other one uses (flux-compat J13)."""
+"""Connections, pooled for each access to a registry: what one user opened, no other one uses (flux-compat J13)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 import aiohttp
 
-from ocisource.domain.access import Credentials
+from ocisource.domain.access import Access
+from ocisource.registry import places
 from ocisource.registry.limits import Limits
+from ocisource.registry.neighbourhood import Neighbourhood, Resolver
+from ocisource.registry.ways import Way
 
 _READ_BUFFER = 256 * 1024
 _KEEP_ALIVE_SECONDS = 60.0
 _HEADER_BYTES = 32 * 1024
 
-# Credentials that nobody showed for so long were replaced; their last request ended long ago.
+# An access that nobody had for so long was replaced; its last request ended long ago.
 FORGOTTEN_AFTER = 3600.0
 
 
 @dataclass
 class _Pool:
-    session: aiohttp.ClientSession
+    """The sessions of one access to a registry, one for each way that requests take."""
+
+    neighbourhood: Neighbourhood
     used: float
+    sessions: dict[Way, aiohttp.ClientSession] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(session.close() for session in self.sessions.values()))
 
 
 class Pools:
-    """One session for each credentials (None: anonymous), opened in the running loop when first needed."""
+    """Sessions for each access to a registry, opened in the running loop when first needed."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
         self._limits = limits
         self._clock = clock
-        self._pools: dict[Credentials | None, _Pool] = {}
+        self._pools: dict[Access, _Pool] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def session(self, credentials: Credentials | None) -> aiohttp.ClientSession:
-        """The session to send a request on that shows these credentials."""
+    def session(self, access: Access, way: Way) -> aiohttp.ClientSession:
+        """The session to send a request of this access on. Raises RegistryError where the registry's name is none."""
         now = self._clock()
-        pool = self._pools.get(credentials)
+        registry = access.to_registry
+        pool = self._pools.get(registry)
         if pool is None:
             self._forget(now)
-            pool = self._pools[credentials] = _Pool(self._opened(), now)
+            pool = self._pools[registry] = _Pool(Neighbourhood(places.own_host(access)), now)
         pool.used = now
-        return pool.session
+        if way not in pool.sessions:
+            pool.sessions[way] = self._opened(way, pool.neighbourhood)
+        return pool.sessions[way]
 
     async def close(self) -> None:
         """Ends every connection."""
         pools, self._pools = self._pools, {}
-        await asyncio.gather(*(pool.session.close() for pool in pools.values()), *self._closing)
+        await asyncio.gather(*(pool.close() for pool in pools.values()), *self._closing)
 
     def _forget(self, now: float) -> None:
-        over = [credentials for credentials, pool in self._pools.items() if now - pool.used > FORGOTTEN_AFTER]
-        for credentials in over:
-            task = asyncio.ensure_future(self._pools.pop(credentials).session.close())
+        over = [access for access, pool in self._pools.items() if now - pool.used > FORGOTTEN_AFTER]
+        for access in over:
+            task = asyncio.ensure_future(self._pools.pop(access).close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self, way: Way, neighbourhood: Neighbourhood) -> aiohttp.ClientSession:
         limits = self._limits
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=limits.connections_per_host, keepalive_timeout=_KEEP_ALIVE_SECONDS
+            connector=_connector(
+                way,
+                neighbourhood,
+                limit=0,
+                limit_per_host=limits.connections_per_host,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds),
             # Digests are of the bytes as stored: nothing may be compressed on the way or unpacked on arrival.
@@ -72,3 +89,13 @@ class Pools:
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
+
+
+def _connector(way: Way, neighbourhood: Neighbourhood, **settings: Any) -> aiohttp.TCPConnector:
+    if way.proxy is None:
+        return aiohttp.TCPConnector(resolver=Resolver(neighbourhood, guarded=way.guarded), **settings)
+    if way.is_socks:
+        from ocisource.registry import socks  # noqa: PLC0415 - a library that few need
+
+        return socks.connector(way.proxy, **settings)
+    return aiohttp.TCPConnector(**settings)

@@ -7,14 +7,14 @@ import base64
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from yarl import URL
 
-from ocisource.domain.access import Access, Credentials, Repository
+from ocisource.domain.access import Access, Credentials
 from ocisource.domain.errors import RegistryError
 from ocisource.flight import Flight
 from ocisource.registry import places
@@ -73,7 +73,7 @@ class Tokens:
         credentials = access.credentials
         if credentials is not None and credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
-        if credentials is not None and _registry(access) in self._basic:
+        if credentials is not None and access.to_registry in self._basic:
             return basic(credentials)
         known = self._passes.get(access)
         if known is None:
@@ -91,9 +91,9 @@ class Tokens:
         if challenge.scheme == "basic":
             header = basic(credentials)
             if header is not None:
-                _remember(self._basic, _registry(access), None)
+                _remember(self._basic, access.to_registry, None)
             return None if header == used else header
-        self._basic.pop(_registry(access), None)
+        self._basic.pop(access.to_registry, None)
         known = self._passes.get(access)
         if known is not None and known.header != used and self._clock() < known.until:
             return known.header  # somebody else has renewed it meanwhile
@@ -173,11 +173,6 @@ def _read(body: bytes) -> tuple[str, float]:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST_SECONDS:
         seconds = _DEFAULT_SECONDS
     return f"Bearer {token}", float(seconds)
-
-
-def _registry(access: Access) -> Access:
-    """The same eyes on the registry as a whole."""
-    return replace(access, repository=Repository(access.repository.registry, ""))
 
 
 def _remember(known: OrderedDict[Access, V], access: Access, value: V) -> None:

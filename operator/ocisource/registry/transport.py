@@ -15,8 +15,11 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from ocisource.domain.access import Access
+from ocisource.domain.certificates import TLS
 from ocisource.domain.errors import RegistryError
+from ocisource.domain.proxies import DIRECT, Environment
 from ocisource.registry import places
+from ocisource.registry.certificates import Certificates
 from ocisource.registry.challenges import Challenge, parse_challenges, usable
 from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
 from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
@@ -24,8 +27,11 @@ from ocisource.registry.origins import Origins
 from ocisource.registry.pools import Pools
 from ocisource.registry.retries import STATUSES, Retries, Sleep
 from ocisource.registry.tokens import Clock, TokenRequest, Tokens
+from ocisource.registry.ways import Ways
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What a proxy answers by itself: it wants to be shown other credentials, or does not reach the server.
+_OF_PROXIES = frozenset({407, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,29 @@ class _Send:
 class Transport:
     """Asks registries. Opens connections in the running loop when first needed."""
 
-    def __init__(self, limits: Limits, *, sleep: Sleep = asyncio.sleep, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        clock: Clock = monotonic,
+        environment: Environment = DIRECT,
+    ) -> None:
         self._limits = limits
         self._sleep = sleep
         self._origins = Origins(self._knock)
         self._tokens = Tokens(self._token, clock)
         self._pools = Pools(limits)
+        self._certificates = Certificates()
+        self._ways = Ways(environment)
 
     async def close(self) -> None:
         """Ends every connection."""
         await self._pools.close()
+
+    async def prepare(self, tls: TLS) -> None:
+        """Raises SecretError where the material cannot be used (flux-compat C8)."""
+        await self._certificates.load(tls)
 
     def retries(self) -> Retries:
         """The tries of one operation."""
@@ -176,15 +195,20 @@ class Transport:
         form = None if send.form is None else urlencode(send.form).encode()
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        certificates = await self._certificates.of(send.access)
+        way = self._ways.to(url, send.access)
+        if url.scheme == "http":  # there is no tunnel: the proxy reads the request itself, every time
+            headers |= way.shown
         try:
-            return await self._pools.session(send.access.credentials).request(
+            return await self._pools.session(send.access, way).request(
                 send.method,
                 url,
                 headers=headers,
                 data=form,
                 allow_redirects=False,
-                # Without a CA of its own, `insecure` means an unverified certificate is taken (flux-compat E8).
-                ssl=not send.access.insecure,
+                ssl=certificates,
+                proxy=way.http_proxy,
+                proxy_headers=way.shown or None,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = unanswered(send.method, url, error)
@@ -195,7 +219,9 @@ class Transport:
     async def _knock(self, access: Access, origin: str) -> bool:
         send = _Send("GET", places.address(origin, "/v2/"), access)
         response = await self._once(send, send.url, None)
-        await _some(response)
+        body = await _some(response)
+        if response.status in _OF_PROXIES and self._ways.to(send.url, access).http_proxy is not None:
+            raise Unanswered(str(refusal("GET", send.url, response.status, body)), temporary=response.status != 407)
         # A TLS server answers plain HTTP with 400, and one that wants TLS redirects to it.
         return origin.startswith("https://") or response.status not in {400, *_REDIRECTS}
 

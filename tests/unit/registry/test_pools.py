@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from ocisource.domain.access import Credentials
+from dataclasses import replace
+
+from ocisource.domain.access import Access, Credentials, Repository
+from ocisource.domain.certificates import parse_certificates
+from ocisource.domain.proxies import Proxy
 from ocisource.registry.limits import Limits
 from ocisource.registry.pools import FORGOTTEN_AFTER, Pools
+from ocisource.registry.ways import Way
 
 ALICE, BOB = Credentials("alice", "a"), Credentials("bob", "b")
+STRAIGHT = Way()
+ANYBODY = Access(Repository("registry.example.com", "team/app"))
 
 
-async def test_equal_credentials_share_connections_and_others_do_not():
+def by(credentials: Credentials | None) -> Access:
+    return replace(ANYBODY, credentials=credentials)
+
+
+async def test_equal_access_shares_connections_whatever_the_repository():
     pools = Pools(Limits())
-    assert pools.session(ALICE) is pools.session(Credentials("alice", "a"))
-    assert len({id(pools.session(who)) for who in (ALICE, BOB, None)}) == 3
+    elsewhere = replace(by(Credentials("alice", "a")), repository=Repository("registry.example.com", "other"))
+    assert pools.session(by(ALICE), STRAIGHT) is pools.session(elsewhere, STRAIGHT)
     await pools.close()
 
 
-async def test_credentials_that_were_replaced_hold_no_connections_for_ever():
+async def test_what_differs_in_anything_else_shares_nothing():
+    """Registry, credentials, certificates, proxy, and what is accepted of a server."""
+    pools = Pools(Limits())
+    pair = {
+        "tls.crt": b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+        "tls.key": b"-----BEGIN PRIVATE KEY-----",
+    }
+    different = [
+        ANYBODY,
+        by(ALICE),
+        by(BOB),
+        replace(ANYBODY, insecure=True),
+        replace(ANYBODY, tls=parse_certificates("team/tls", pair)),
+        replace(ANYBODY, tls=parse_certificates("team/tls", pair | {"tls.key": b"-----BEGIN EC PRIVATE KEY-----"})),
+        replace(ANYBODY, proxy=Proxy("http", "proxy.example.com", 3128)),
+        replace(ANYBODY, proxy=Proxy("http", "proxy.example.com", 3128, "user", "one")),
+        replace(ANYBODY, proxy=Proxy("http", "proxy.example.com", 3128, "user", "two")),
+        replace(ANYBODY, repository=Repository("other.example.com", "team/app")),
+    ]
+    assert len({id(pools.session(one, STRAIGHT)) for one in different}) == len(different)
+    await pools.close()
+
+
+async def test_an_access_that_was_replaced_holds_no_connections_for_ever():
     now = [0.0]
     pools = Pools(Limits(), lambda: now[0])
-    old, used = pools.session(ALICE), pools.session(None)
+    old, used = pools.session(by(ALICE), STRAIGHT), pools.session(ANYBODY, STRAIGHT)
     now[0] = FORGOTTEN_AFTER
-    assert pools.session(None) is used
+    assert pools.session(ANYBODY, STRAIGHT) is used
     now[0] += 1
 
-    pools.session(BOB)
+    pools.session(by(BOB), STRAIGHT)
 
     assert not used.closed
-    assert pools.session(None) is used
-    assert pools.session(ALICE) is not old
+    assert pools.session(ANYBODY, STRAIGHT) is used
+    assert pools.session(by(ALICE), STRAIGHT) is not old
     await pools.close()
     assert old.closed
     assert used.closed

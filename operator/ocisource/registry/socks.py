@@ -1,0 +1,51 @@
+"""Connections through a SOCKS5 proxy, which also resolves the names (flux-compat E9; RFC 1928 and 1929). Loaded with
+the first such proxy: the library is one that few need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
+
+from ocisource.registry.errors import NoWay
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from ocisource.domain.proxies import Proxy
+
+# RFC 1928, section 6: what another try cannot change. The library gives no code where the proxy refuses the user.
+_REFUSALS = frozenset({None, 2, 7, 8})
+
+
+class _Connector(ProxyConnector):
+    """Raises NoWay for what the proxy has to say."""
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name for its own settings
+    ) -> Connection:
+        try:
+            return await super().connect(req, traces, timeout)
+        except ProxyError as error:
+            raise NoWay(f"socks connect: {error}", temporary=error.error_code not in _REFUSALS) from error
+        except (ProxyConnectionError, ProxyTimeoutError) as error:
+            raise NoWay(f"socks connect: {error}", temporary=True) from error
+
+
+def connector(proxy: Proxy, **settings: Any) -> aiohttp.TCPConnector:
+    """A connector whose connections all go through the proxy."""
+    return _Connector(
+        proxy.host,
+        proxy.port,
+        ProxyType.SOCKS5,
+        username=proxy.username,
+        password=proxy.password,
+        rdns=True,
+        **settings,
+    )
