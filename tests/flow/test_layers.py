@@ -291,3 +291,50 @@ class TestCharts:
         await world.passes()
 
         assert world.revision() == f"1.0.0_eu.1@{digest}"
+
+
+class TestSourceIgnore:
+    """Files that say what stays out, beside `spec.ignore` (F3, C19)."""
+
+    FILES: ClassVar = {
+        "docs/a.md": b"a",
+        "docs/.sourceignore": b"*.md\n",
+        "b.md": b"b",
+        "logo.png": b"png",
+        ".sourceignore": b"/secret\n",
+        "secret": b"s",
+    }
+
+    async def test_each_folder_says_what_stays_out_of_it(self, world: World) -> None:
+        world.push("1.0.0", self.FILES)
+        world.declare()
+
+        await world.passes()
+
+        assert set(world.served()) == {".sourceignore", "docs/.sourceignore", "b.md", "logo.png"}
+        assert "observedIgnore" not in world.status()
+
+    async def test_the_object_has_the_last_word(self, world: World) -> None:
+        world.push("1.0.0", self.FILES)
+        world.declare(ignore="*.png\n!secret\n")
+
+        await world.passes()
+
+        assert set(world.served()) == {".sourceignore", "docs/.sourceignore", "b.md", "secret"}
+
+    async def test_more_rules_than_anybody_writes_are_refused_by_name(self, world: World) -> None:
+        """The failure has no condition of its own; it is retried, and nothing is stored."""
+        world.push("1.0.0", {".sourceignore": b"".join(b"%d\n" % n for n in range(10_001))})
+        world.declare()
+
+        result = await world.passes()
+
+        assert result.failed
+        assert set(world.conditions()) == {"Ready", "Reconciling"}
+        assert world.conditions()["Ready"] == ("False", "ProgressingWithRetry")
+        assert world.recorder.told("app") == [("Warning", "SourceIgnoreError")]
+        ((_, event),) = world.recorder.events
+        assert event.message.startswith(
+            "failed to load source ignore patterns from repository: the .sourceignore files "
+        )
+        assert world.tarballs() == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ocisource.domain.errors import LayerError
 from ocisource.domain.ignore import IgnoreRules
+from ocisource.storage import sourceignore
 from ocisource.storage.archive import Gzip, write_archive
 from ocisource.storage.limits import Limits
 from ocisource.storage.spool import Spool
@@ -47,15 +48,17 @@ def tar(members, form: int) -> bytes:
     return buffer.getvalue()
 
 
-def archive(blob: bytes) -> bytes:
-    """The tarball made of the layer."""
+def archive(blob: bytes, spec_ignore: str | None = None) -> bytes:
+    """The tarball made of the layer; without what stays out if `spec_ignore` is given."""
     with tempfile.TemporaryFile() as file:
         spool, stream = Spool(tempfile.gettempdir(), len(blob)), Unpacked(tempfile.gettempdir())
         try:
             spool.write(blob)
             unpack(spool.source(), stream, SMALL, lambda: None)
             out = Gzip(file.fileno(), 1, lambda: None)
-            write_archive(plant(stream, SMALL, lambda: None).root, stream, EVERYTHING, out)
+            tree = plant(stream, SMALL, lambda: None)
+            rules = EVERYTHING if spec_ignore is None else sourceignore.rules(tree, stream, spec_ignore)
+            write_archive(tree.root, stream, rules, out)
         finally:
             stream.close()
             spool.close()
@@ -83,6 +86,46 @@ def test_the_order_and_the_form_of_the_layer_do_not_show_in_the_archive(tree, fo
     members = list(tree.items())
     shuffled = random.sample(members, len(members))
     assert archive(gzip.compress(tar(members, form), 1)) == archive(gzip.compress(tar(shuffled, other_form), 9))
+
+
+LINES = st.lists(
+    st.sampled_from(["-*", "*", "!-*", "/-a", "**/-a", "+a", "+a/", "!+a", "-a\n!-b", "#", "", "[^+]*", "+*/**"]),
+    max_size=4,
+).map("\n".join)
+IGNORING = st.dictionaries(
+    st.lists(st.sampled_from(["+a", "+b", ".git"]), max_size=3).map(
+        lambda folders: "/".join([*folders, ".sourceignore"])
+    ),
+    LINES,
+    max_size=4,
+)
+SMALL_TREES = st.dictionaries(
+    st.builds(
+        lambda folders, file: "/".join([*folders, file]),
+        st.lists(st.sampled_from(["+a", "+b", ".git"]), max_size=3),
+        st.sampled_from(["-a", "-b", "-logo.png"]),
+    ),
+    st.just((0o644, b"")),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(SMALL_TREES, IGNORING, LINES, st.randoms(use_true_random=False))
+def test_what_stays_out_depends_on_the_files_and_not_on_their_order(tree, ignoring, spec_ignore, random):
+    """F3, F7: a .sourceignore counts wherever it is in the layer, before or after what it is about."""
+    members = [*tree.items(), *((name, (0o644, text.encode())) for name, text in ignoring.items())]
+    shuffled = random.sample(members, len(members))
+    made = archive(gzip.compress(tar(members, tarfile.PAX_FORMAT), 1), spec_ignore)
+    assert archive(gzip.compress(tar(shuffled, tarfile.PAX_FORMAT), 1), spec_ignore) == made
+
+    counted = sorted(
+        (name.split("/")[:-1], text) for name, text in ignoring.items() if ".git" not in name.split("/")[:-1]
+    )
+    rules = IgnoreRules.of(spec_ignore, [("/".join(folder), text) for folder, text in counted])
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(made))) as out:
+        files = {info.name for info in out.getmembers() if info.isfile()}
+    assert files == {name for name, _ in members if not rules.excludes(name, is_dir=False)}
 
 
 def only_layer_errors(blob: bytes) -> None:

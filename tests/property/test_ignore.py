@@ -107,6 +107,40 @@ class TestFolders:
         assert not inside.excludes(f"sub/{path}", is_dir)
         assert not inside.excludes("sub/dir", is_dir=True)
 
+    @RULES
+    @given(LISTS, LISTS, PATHS, st.booleans())
+    def test_rules_of_another_folder_change_nothing(
+        self, lists: list[tuple[str, str]], others: list[tuple[str, str]], path: str, is_dir: bool
+    ):
+        elsewhere = [(f"else/where/{folder}".rstrip("/"), text) for folder, text in others]
+        both = IgnoreRules.read([*elsewhere, *lists, *elsewhere])
+        assert both.excludes(path, is_dir) == IgnoreRules.read(lists).excludes(path, is_dir)
+
+
+class TestFiles:
+    """The rules of an artifact: its files' and spec.ignore's MUST all count, the latter most; the default list MUST
+    hold if and only if there is none of them."""
+
+    @RULES
+    @given(LISTS, TEXTS, PATHS, st.booleans())
+    def test_what_spec_ignore_says_of_a_path_outweighs_the_files(
+        self, lists: list[tuple[str, str]], text: str, path: str, is_dir: bool
+    ):
+        whole = IgnoreRules.of(text, lists)
+        everything = IgnoreRules.of(f"{text}\n**", lists)
+        nothing = IgnoreRules.of(f"{text}\n!**", lists)
+        assert everything.excludes(path, is_dir)
+        assert not nothing.excludes(path, is_dir)
+        assert whole.excludes(path, is_dir) in {True, False}
+
+    @RULES
+    @given(LISTS, TEXTS)
+    def test_the_default_list_holds_if_and_only_if_there_is_no_rule(self, lists: list[tuple[str, str]], text: str):
+        rules = IgnoreRules.of(text, lists)
+        own = IgnoreRules.read([*lists, ("", text)]).rules
+        assert rules.rules[4:] == (own or IgnoreRules.of(None).rules[4:])
+        assert rules.rules[:4] == IgnoreRules.of(None).rules[:4]
+
 
 class TestKey:
     """Equal rules MUST be equal keys, and what differs in effect MUST differ as a key: archives are shared by it."""

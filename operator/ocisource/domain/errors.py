@@ -13,6 +13,7 @@
      ├─ TrustError            trust material cannot be used (a key that does not parse), or nobody that it trusts signed
      ├─ Unjudged              who signed cannot be told now, since an answer is missing
      ├─ LayerError            the content of a layer breaks a rule
+     ├─ IgnoreError           the .sourceignore files of a layer cannot be kept to
      ├─ StoreError            the disk refused
      └─ ClusterError          the Kubernetes API refused
          ├─ NotFound          the object is gone
@@ -106,6 +107,10 @@ class Unjudged(RoomError):
 
 class LayerError(RoomError):
     """The content of a layer breaks a rule (flux-compat C15, J7)."""
+
+
+class IgnoreError(RoomError):
+    """The .sourceignore files of a layer are too many, or too large, to be kept to (flux-compat C19)."""
 
 
 class StoreError(RoomError):

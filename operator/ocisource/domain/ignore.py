@@ -7,15 +7,19 @@ first that fits, without coming back.
 A rule is a walk along the segments of a path; each step tests one segment, and neither the walk nor a segment's
 `*` ever goes back to try another way, so the time is linear in the length of the path for any text. Most rules test
 a single name, whatever folder it is in: names without wildcards sit in a dictionary and endings in a tuple, so that
-a path is looked up rather than held against every rule.
+a path is looked up rather than held against every rule. Rules of a folder are held against what is in it alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+
+from ocisource.domain.globs import Segment, segment
+
+IGNORE_FILE = ".sourceignore"
+"""Name of the files whose lines are rules for the folder that they are in."""
 
 _VCS = ".git/ .gitignore .gitmodules .gitattributes"
 _DEFAULTS = (
@@ -29,7 +33,7 @@ _DEFAULTS = (
 @dataclass(frozen=True)
 class IgnoreRules:
     """Rules in the order of their weight, each the folder it holds in ("" is the root) and its line. Equal rules are
-    equal and hash alike: they are part of the key under which archives are shared."""
+    equal and hash alike."""
 
     rules: tuple[tuple[str, str], ...] = ()
 
@@ -40,10 +44,12 @@ class IgnoreRules:
         return cls(tuple((folder, line) for folder, text in texts for line in _lines(text)))
 
     @classmethod
-    def of(cls, spec_ignore: str | None) -> IgnoreRules:
-        """The rules for an artifact: the version control files, then those of `spec.ignore`; if it has none, then
-        the usual files that nobody deploys (flux-compat F3, F4)."""
-        return _rules_of(spec_ignore or "")
+    def of(cls, spec_ignore: str | None, files: Iterable[tuple[str, str]] = ()) -> IgnoreRules:
+        """The rules for an artifact: the version control files, then those of its .sourceignore `files` (each the
+        folder it is in and its text, parents before children), then those of `spec.ignore`. If there is no rule in
+        any of these, then the usual files that nobody deploys (flux-compat F3, F4)."""
+        texts = [*files, ("", spec_ignore or "")]
+        return _together(texts) if len(texts) > 1 else _rules_of(texts[0][1])
 
     def excludes(self, path: str, is_dir: bool) -> bool:  # noqa: FBT001 - it is half of the question
         """Whether the path, relative to the root with `/` between its segments, stays out. The root itself never
@@ -57,8 +63,12 @@ class IgnoreRules:
 
 
 @lru_cache(maxsize=128)
-def _rules_of(text: str) -> IgnoreRules:
-    own = IgnoreRules.read([("", text)]).rules or _listed(_DEFAULTS)
+def _rules_of(spec_ignore: str) -> IgnoreRules:
+    return _together([("", spec_ignore)])
+
+
+def _together(texts: Iterable[tuple[str, str]]) -> IgnoreRules:
+    own = IgnoreRules.read(texts).rules or _listed(_DEFAULTS)
     return IgnoreRules(_listed(_VCS) + own)
 
 
@@ -71,23 +81,11 @@ def _lines(text: str) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-_Test = Callable[[str], object]  # a segment → true or not
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """A segment of a pattern. `literal` or `ending` tell what it tests where it is as simple as that."""
-
-    test: _Test
-    literal: str | None = None
-    ending: str | None = None
-
-
 @dataclass(frozen=True)
 class _Step:
     """Tests the next segment of the path, or, if it `seeks`, those from the next on up to the first that fits."""
 
-    segment: _Segment
+    segment: Segment
     seeks: bool
 
 
@@ -96,14 +94,11 @@ class _Rule:
     """`weight` is the place in the list: the heaviest rule that matches decides."""
 
     weight: int
-    folder: tuple[str, ...]
     steps: tuple[_Step, ...]
     dir_only: bool
 
     def matches(self, names: list[str], *, is_dir: bool) -> bool:
-        depth = len(self.folder)
-        if tuple(names[:depth]) != self.folder:
-            return False
+        depth = 0
         for step in self.steps:
             test = step.segment.test
             while depth < len(names) and not test(names[depth]):
@@ -117,10 +112,47 @@ class _Rule:
 
 
 class _Matcher:
-    """Rules, sorted by how they can be found."""
+    """All rules: those of the root, and those of the folders below it, found by the names that lead there."""
 
     def __init__(self, rules: tuple[tuple[str, str], ...]) -> None:
         self._includes = [line.startswith("!") for _, line in rules]
+        found: dict[str, list[_Rule]] = {}
+        for weight, (folder, line) in enumerate(rules):
+            rule = _parse(weight, line)
+            if rule is not None:
+                found.setdefault(folder, []).append(rule)
+        self._root = _Folder(found.pop("", []))
+        for folder, lighter_first in found.items():
+            place = self._root
+            for name in folder.split("/"):
+                place = place.below.setdefault(name, _Folder())
+            place.rules = _Sorted(lighter_first)
+
+    def excludes(self, path: str, *, is_dir: bool) -> bool:
+        if path in ("", "."):
+            return False
+        names = path.split("/")
+        place, best = self._root, -1
+        while True:
+            if place.rules is not None:
+                best = place.rules.heaviest(best, names, is_dir=is_dir)
+            if not place.below or len(names) == 1 or names[0] not in place.below:
+                return best >= 0 and not self._includes[best]
+            place, names = place.below[names[0]], names[1:]
+
+
+class _Folder:
+    """What holds in a folder, and the folders in it that more holds in."""
+
+    def __init__(self, lighter_first: list[_Rule] | None = None) -> None:
+        self.rules = _Sorted(lighter_first) if lighter_first else None
+        self.below: dict[str, _Folder] = {}
+
+
+class _Sorted:
+    """The rules of one folder, sorted by how they can be found."""
+
+    def __init__(self, lighter_first: list[_Rule]) -> None:
         # The heaviest rule for a name: of a file, or of a folder, which also those with "/" at the end are about.
         self._file_names: dict[str, int] = {}
         self._folder_names: dict[str, int] = {}
@@ -128,17 +160,15 @@ class _Matcher:
         self._globs: list[_Rule] = []
         self._rooted: dict[str, list[_Rule]] = {}
         self._others: list[_Rule] = []
-        for weight, (folder, line) in enumerate(rules):
-            rule = _parse(weight, folder, line)
-            if rule is not None:
-                self._add(rule)
+        for rule in lighter_first:
+            self._add(rule)
         for heaviest_last in (self._endings, self._globs, self._others, *self._rooted.values()):
             heaviest_last.reverse()
         self._all_endings = tuple(rule.steps[0].segment.ending or "" for rule in self._endings)
 
     def _add(self, rule: _Rule) -> None:
         first = rule.steps[0]
-        start = rule.folder[0] if rule.folder else None if first.seeks else first.segment.literal
+        start = None if first.seeks else first.segment.literal
         if start is not None:
             self._rooted.setdefault(start, []).append(rule)
         elif len(rule.steps) > 1 or not first.seeks:
@@ -152,12 +182,9 @@ class _Matcher:
         else:
             self._globs.append(rule)
 
-    def excludes(self, path: str, *, is_dir: bool) -> bool:
-        if path in ("", "."):
-            return False
-        names = path.split("/")
+    def heaviest(self, best: int, names: list[str], *, is_dir: bool) -> int:
+        """The weight of the heaviest rule that matches the path in this folder, `best` if that is more."""
         last = len(names) - 1
-        best = -1
         for depth, name in enumerate(names):
             is_folder = depth < last or is_dir
             weight = (self._folder_names if is_folder else self._file_names).get(name, -1)
@@ -170,7 +197,7 @@ class _Matcher:
             best = _heaviest(self._rooted[names[0]], best, names, is_dir=is_dir)
         if self._others:
             best = _heaviest(self._others, best, names, is_dir=is_dir)
-        return best >= 0 and not self._includes[best]
+        return best
 
 
 def _heaviest(rules: list[_Rule], best: int, names: list[str], *, is_dir: bool) -> int:
@@ -183,7 +210,7 @@ def _heaviest(rules: list[_Rule], best: int, names: list[str], *, is_dir: bool) 
     return best
 
 
-def _parse(weight: int, folder: str, line: str) -> _Rule | None:
+def _parse(weight: int, line: str) -> _Rule | None:
     """The rule of a line, None if it can match nothing."""
     pattern = line.removeprefix("!")
     if not pattern.endswith("\\ "):
@@ -194,13 +221,13 @@ def _parse(weight: int, folder: str, line: str) -> _Rule | None:
     steps = _steps(parts) if len(parts) > 1 else _name(pattern)
     if not steps:
         return None
-    return _Rule(weight, tuple(folder.split("/")) if folder else (), tuple(steps), dir_only)
+    return _Rule(weight, tuple(steps), dir_only)
 
 
 def _name(pattern: str) -> list[_Step]:
     """A pattern without `/` is about a name in any folder."""
-    segment = _segment(pattern)
-    return [_Step(segment, seeks=True)] if segment else []
+    tested = segment(pattern)
+    return [_Step(tested, seeks=True)] if tested else []
 
 
 def _steps(parts: list[str]) -> list[_Step]:
@@ -212,77 +239,9 @@ def _steps(parts: list[str]) -> list[_Step]:
         if part in ("", "**"):
             seeks = part == "**"
             continue
-        segment = None if "**" in part else _segment(part)
-        if segment is None:
+        tested = None if "**" in part else segment(part)
+        if tested is None:
             return []
-        steps.append(_Step(segment, seeks))
+        steps.append(_Step(tested, seeks))
         seeks = False
     return steps
-
-
-def _segment(pattern: str) -> _Segment | None:
-    """What Go's path.Match does with the pattern, None if it is malformed (it then matches nothing) or empty.
-
-    Between two `*` there is text of fixed length, for which the first place that fits is as good as any other: that is
-    what the atomic groups say, and why there is nothing to try again.
-    """
-    chunks = _chunks(pattern)
-    if chunks is None or not pattern:
-        return None
-    literals = ["".join(char for char, _ in chunk) for chunk in chunks if all(plain for _, plain in chunk)]
-    if len(literals) == len(chunks) == 1:
-        return _Segment(literals[0].__eq__, literal=literals[0])
-    if len(literals) == len(chunks) == 2 and not literals[0]:
-        return _Segment(_ends_with(literals[1]), ending=literals[1])
-    first, *rest = ["".join(re.escape(text) if plain else text for text, plain in chunk) for chunk in chunks]
-    last = rest.pop() if rest else None
-    expression = first + "".join(f"(?>.*?{chunk})" for chunk in rest) + ("" if last is None else f".*{last}")
-    return _Segment(re.compile(expression, re.DOTALL).fullmatch)
-
-
-def _ends_with(ending: str) -> _Test:
-    return lambda name: name.endswith(ending)
-
-
-_Chunk = list[tuple[str, bool]]  # (a character, True) or (an expression for one character, False)
-
-
-def _chunks(pattern: str) -> list[_Chunk] | None:
-    """The pattern cut at each `*`, None if it is malformed."""
-    chunks: list[_Chunk] = [[]]
-    position = 0
-    while position < len(pattern):
-        char = pattern[position]
-        position += 1
-        if char == "*":
-            chunks.append([])
-        elif char == "?":
-            chunks[-1].append((".", False))
-        elif char == "[":
-            found = _CLASS.match(pattern, position)
-            if found is None:
-                return None
-            chunks[-1].append((_class(found), False))
-            position = found.end()
-        elif char != "\\":
-            chunks[-1].append((char, True))
-        elif position == len(pattern):
-            return None
-        else:
-            chunks[-1].append((pattern[position], True))
-            position += 1
-    return chunks
-
-
-# A class is one or more characters or spans, each character escaped or neither "-" nor "]"; "^" negates, "!" does not.
-_CLASS_CHAR = r"(?:\\.|[^\\\]\-])"
-_SPAN = re.compile(rf"({_CLASS_CHAR})(?:-({_CLASS_CHAR}))?", re.DOTALL)
-_CLASS = re.compile(rf"(\^?+)((?:{_CLASS_CHAR}(?:-{_CLASS_CHAR})?)++)\]", re.DOTALL)
-
-
-def _class(found: re.Match[str]) -> str:
-    spans = [(low[-1], (high or low)[-1]) for low, high in _SPAN.findall(found[2])]
-    inside = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in spans if low <= high)
-    if not inside:
-        return "." if found[1] else "(?!)"
-    return f"[{found[1]}{inside}]"

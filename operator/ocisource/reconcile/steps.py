@@ -14,6 +14,7 @@ from ocisource.domain import conditions as c
 from ocisource.domain.durations import go_format
 from ocisource.domain.errors import (
     Failure,
+    IgnoreError,
     InvalidPattern,
     InvalidRange,
     InvalidReference,
@@ -74,6 +75,9 @@ class Step:
             raise self.failed(error, stalls=True) from error
         except ManifestError as error:
             raise Failure(c.FETCH_FAILED, LAYER_FAILED, str(error)) from error
+        except IgnoreError as error:
+            message = f"failed to load source ignore patterns from repository: {error}"
+            raise Failure(None, "SourceIgnoreError", message) from error
         except StoreError as error:
             condition = c.STORAGE_OPERATION_FAILED if error.reason else None  # C2 has one without
             raise Failure(condition, error.reason or "Failed", str(error)) from error

@@ -33,7 +33,7 @@ class Gzip:
     def __init__(self, descriptor: int, level: int, check: Callable[[], None]) -> None:
         self.size = 0
         self._descriptor = descriptor
-        self._check = check
+        self.check = check
         self._sha256 = hashlib.sha256()
         self._deflate = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
         self._crc = 0
@@ -77,7 +77,7 @@ class Gzip:
             self._compress()
 
     def _compress(self) -> None:
-        self._check()
+        self.check()
         piece = self._buffer[: self._filled]
         self._crc = isal_zlib.crc32(piece, self._crc)
         self._length += self._filled
@@ -95,6 +95,7 @@ def write_archive(root: Folder, stream: Unpacked, ignore: IgnoreRules, out: Gzip
     """Writes the tree without what the rules exclude: depth first, entries of a folder sorted by bytes."""
     out.put(folder_header(b"."))
     for path, node in walk(root):
+        out.check()  # here too: nothing is written for what is excluded
         text = path.decode("utf-8", "surrogateescape")
         if isinstance(node, File):
             if not ignore.excludes(text, False):  # noqa: FBT003  # the rules' own signature

@@ -19,8 +19,7 @@ from typing import TypeVar
 
 from ocisource.domain.content import StoredFile
 from ocisource.domain.errors import StoreError
-from ocisource.domain.ignore import IgnoreRules
-from ocisource.storage import archive, paths, retention
+from ocisource.storage import archive, paths, retention, sourceignore
 from ocisource.storage.draft import Draft, create, make_folder, place_link, sync_folder, temporary_in
 from ocisource.storage.integrity import Ledger, digest_problem, regular
 from ocisource.storage.limits import Limits
@@ -93,8 +92,8 @@ class FileStore:
 
     async def publish(self, namespace: str, name: str, digest: str, spool: Spool, ignore: str | None, /) -> StoredFile:
         """Archives the layer in the spool as the tarball of revision digest `digest`, whole or not at all, without
-        what `ignore` (the text of spec.ignore) excludes. The spool may be closed as soon as this returns or raises.
-        Raises LayerError, StoreError."""
+        what its .sourceignore files and `ignore` (the text of spec.ignore) exclude. The spool may be closed as soon as
+        this returns or raises. Raises LayerError, IgnoreError, StoreError."""
 
         def write(path: str, draft: Draft, source: Source) -> tuple[StoredFile, int]:
             return self._archive(path, draft, source, ignore)
@@ -192,9 +191,10 @@ class FileStore:
         try:
             unpack(source, stream, self._limits, draft.check)
             tree = plant(stream, self._limits, draft.check)
+            rules = sourceignore.rules(tree, stream, ignore)
             descriptor = draft.open()
             out = archive.Gzip(descriptor, self._level, draft.check)
-            archive.write_archive(tree.root, stream, IgnoreRules.of(ignore), out)
+            archive.write_archive(tree.root, stream, rules, out)
         finally:
             stream.close()
         return StoredFile(path, out.digest, out.size, tree.dropped_links, tree.dropped), descriptor

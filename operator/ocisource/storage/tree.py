@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ocisource.domain.errors import LayerError
+from ocisource.domain.ignore import IGNORE_FILE
 from ocisource.storage.headers import Entry, entries
 from ocisource.storage.limits import Limits
 from ocisource.storage.unpacking import Unpacked
 
 NAMED_LINKS = 10
+
+_IGNORE_FILE = IGNORE_FILE.encode()
 
 # What a file system takes, so what a client can extract (POSIX NAME_MAX and PATH_MAX on Linux).
 _LONGEST_PART = 255
@@ -38,11 +41,12 @@ Folder = dict[bytes, "File | Folder"]  # by name, one part of a path
 @dataclass(frozen=True)
 class Tree:
     """The content of a layer. `dropped_links` are the names of the first symbolic links that were left out,
-    `dropped` is how many there were."""
+    `dropped` is how many there were. `ignoring` are the folders with a .sourceignore of their own, as their parts."""
 
     root: Folder
     dropped_links: tuple[str, ...]
     dropped: int
+    ignoring: frozenset[tuple[bytes, ...]] = frozenset()
 
 
 def shown(name: bytes) -> str:
@@ -55,7 +59,7 @@ def plant(stream: Unpacked, limits: Limits, check: Callable[[], None]) -> Tree:
     builder = _Builder(limits)
     for entry in entries(stream, limits.entries, check):
         builder.add(entry)
-    return Tree(builder.root, tuple(builder.dropped_links), builder.dropped)
+    return Tree(builder.root, tuple(builder.dropped_links), builder.dropped, frozenset(builder.ignoring))
 
 
 def _parts(name: bytes) -> list[bytes]:
@@ -82,6 +86,7 @@ class _Builder:
         self.root: Folder = {}
         self.dropped_links: list[str] = []
         self.dropped = 0
+        self.ignoring: set[tuple[bytes, ...]] = set()
         self._limits = limits
         self._count = 0
         # Members of one folder mostly follow each other.
@@ -117,6 +122,8 @@ class _Builder:
         else:  # the file was there: it keeps its mode and gets the content
             file = file._replace(executable=before.executable)
         folder[parts[-1]] = file
+        if parts[-1] == _IGNORE_FILE:
+            self.ignoring.add(tuple(parts[:-1]))
 
     def _linked(self, name: bytes, target: bytes) -> File:
         """The earlier regular file that the hard link names."""

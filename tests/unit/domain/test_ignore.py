@@ -81,6 +81,26 @@ def test_a_folder_named_like_version_control_is_excluded_and_a_file_is_not():
     assert excluded(IgnoreRules.of(None), ".git", ".git/", ".git/x") == [".git/", ".git/x"]
 
 
+def test_files_of_the_artifact_come_between_version_control_and_spec_ignore():
+    rules = IgnoreRules.of("!a.md", [("", "*.md\n!.gitignore"), ("docs", "!*.md\n/x")])
+    paths = (".gitignore", "a.md", "b.md", "docs/b.md", "docs/x", "docs/y/x", "x", "logo.png")
+    assert excluded(rules, *paths) == ["b.md", "docs/x"]
+
+
+def test_a_rule_in_any_file_replaces_the_defaults_and_files_without_one_do_not():
+    assert excluded(IgnoreRules.of(None, [("a/b", "c")]), "logo.png", "a/b/c", "c") == ["a/b/c"]
+    assert IgnoreRules.of("# none", [("", "\n"), ("a/b", "# none")]) == IgnoreRules.of(None)
+
+
+def test_a_folder_between_two_that_have_rules_needs_none_of_its_own():
+    rules = IgnoreRules.read([("a/b/c", "x"), ("a", "y"), ("a/b/c/d", "!x")])
+    assert excluded(rules, "a/y", "a/b/c/x", "a/b/x", "a/b/c/d/x", "a/b/c/e/x", "b/c/x") == [
+        "a/y",
+        "a/b/c/x",
+        "a/b/c/e/x",
+    ]
+
+
 # F5
 
 
