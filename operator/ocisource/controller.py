@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ocisource.domain import durations
@@ -22,7 +22,7 @@ from ocisource.domain.errors import (
 )
 from ocisource.domain.reference import parse_url
 from ocisource.domain.reviews import Reviews
-from ocisource.domain.secretindex import SecretIndex, secret_names
+from ocisource.domain.secretindex import SecretIndex, named_by
 from ocisource.domain.source import REQUESTED_AT, Source, parse_source
 from ocisource.ports import Gauges, Objects, Recorder, Store
 from ocisource.reconcile import Corridor
@@ -39,7 +39,8 @@ PROGRESS_AFTER = 1.0
 @dataclass(frozen=True)
 class Desk:
     """What the controller works with. `monotonic` counts seconds; with `verify_interval` (seconds, 0: off) verdicts
-    are made anew after that time."""
+    are made anew after that time. `index` is told elsewhere which Secrets a ServiceAccount brings; `default_account` is
+    the one that asks a cloud for objects that name none (flux-compat G8)."""
 
     corridor: Corridor
     objects: Objects
@@ -52,6 +53,8 @@ class Desk:
     jitter_percent: float = 5.0
     verify_interval: float = 0.0
     monotonic: Callable[[], float] = time.monotonic
+    index: SecretIndex = field(default_factory=SecretIndex)
+    default_account: str = ""
 
 
 class Controller:
@@ -61,7 +64,7 @@ class Controller:
         self._desk = desk
         self._objects: dict[Key, dict[str, Any]] = {}
         self._seen: dict[Key, _Asks] = {}
-        self._secrets = SecretIndex()
+        self._index = desk.index
         self._reviews = Reviews(desk.verify_interval)
 
     @property
@@ -81,16 +84,23 @@ class Controller:
         known = self._objects.get(key)
         if known is None or _age(obj) >= _age(known):
             self._objects[key] = obj
-            self._secrets.put(key, secret_names(obj))
+            self._index.put(key, named_by(obj, self._desk.default_account))
         before, now = self._seen.get(key), _Asks.of(obj)
         self._seen[key] = now
         if now.for_a_pass_since(before):
             self._desk.queue.add(key, _lane(obj))
 
     def on_secret(self, namespace: str, name: str) -> None:
-        """A Secret was added, changed or deleted: the objects that name it have a pass now (flux-compat J4). One whose
+        """A Secret was added, changed or deleted: the objects that use it have a pass now (flux-compat J4). One whose
         pass is under way gets another one, since that may have read the Secret before."""
-        for key in self._secrets.users(namespace, name):
+        self._wake(self._index.users(namespace, name))
+
+    def on_account(self, namespace: str, name: str) -> None:
+        """A ServiceAccount was added, changed or deleted: the same for the objects that name it."""
+        self._wake(self._index.bearers(namespace, name))
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in keys:
             obj = self._objects[key]
             if not (obj.get("spec") or {}).get("suspend"):
                 self._desk.queue.add(key, _lane(obj))
@@ -98,7 +108,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self._objects.pop(key, None)
         self._seen.pop(key, None)
-        self._secrets.drop(key)
+        self._index.drop(key)
         self._reviews.forget(key)
 
     async def process(self, key: Key) -> Result:

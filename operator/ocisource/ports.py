@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
-from ocisource.domain.access import Access
+from ocisource.domain.access import Access, Credentials
+from ocisource.domain.accounts import ServiceAccount
+from ocisource.domain.clouds import CloudAccess
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
 from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
 from ocisource.domain.source import Verify
@@ -161,6 +163,26 @@ class Secrets(Protocol):
 
     async def secret(self, namespace: str, name: str, /) -> tuple[str, Mapping[str, bytes]]:
         """Type and data of the Secret. Raises SecretMissing or SecretError."""
+        ...
+
+
+class Accounts(Protocol):
+    """Where ServiceAccounts come from: the cluster, or files."""
+
+    async def account(self, namespace: str, name: str, /) -> ServiceAccount:
+        """Raises AccountMissing or AccountError."""
+        ...
+
+    async def token(self, account: ServiceAccount, audience: str, /) -> str:
+        """A token of the cluster by which the audience knows the ServiceAccount. Raises AccountError."""
+        ...
+
+
+class Clouds(Protocol):
+    """Where credentials of clouds come from."""
+
+    async def credentials(self, access: CloudAccess, /) -> Credentials:
+        """What the cloud's registry is shown. Raises CloudError, or AccountError where a ServiceAccount asks."""
         ...
 
 

@@ -8,7 +8,18 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ocisource.domain.errors import ClusterError, Conflict, NotFound, SecretError, SecretMissing
+from ocisource.domain.access import Credentials
+from ocisource.domain.accounts import ServiceAccount
+from ocisource.domain.clouds import CloudAccess
+from ocisource.domain.errors import (
+    AccountMissing,
+    CloudError,
+    ClusterError,
+    Conflict,
+    NotFound,
+    SecretError,
+    SecretMissing,
+)
 from ocisource.domain.source import FINALIZER
 from ocisource.domain.status import Event
 
@@ -166,6 +177,51 @@ class FakeSecrets:
             return self.found[namespace, name]
         except KeyError:
             raise SecretMissing(namespace, name) from None
+
+
+class FakeAccounts:
+    """Fits `ports.Accounts`. `on_change` is called with namespace and name of each ServiceAccount that changes, `learn`
+    with what one brings when it is read."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], ServiceAccount] = {}
+        self.on_change: Callable[[str, str], None] = lambda _namespace, _name: None
+        self.learn: Callable[[str, str, frozenset[str]], None] = lambda _namespace, _name, _secrets: None
+
+    def put(self, name: str, *pull_secrets: str, namespace: str = "team", **annotations: str) -> None:
+        self.found[namespace, name] = ServiceAccount(namespace, name, pull_secrets, annotations)
+        self.on_change(namespace, name)
+
+    def delete(self, name: str, namespace: str = "team") -> None:
+        del self.found[namespace, name]
+        self.on_change(namespace, name)
+
+    async def account(self, namespace: str, name: str) -> ServiceAccount:
+        try:
+            account = self.found[namespace, name]
+        except KeyError:
+            raise AccountMissing(namespace, name) from None
+        self.learn(namespace, name, frozenset(account.pull_secrets))
+        return account
+
+    async def token(self, account: ServiceAccount, audience: str) -> str:
+        return f"{account} for {audience}"
+
+
+class FakeClouds:
+    """Fits `ports.Clouds`: gives each asker the credentials that a test sets."""
+
+    def __init__(self) -> None:
+        self.asked: list[CloudAccess] = []
+        self.gives = Credentials()
+        self.refuses = ""
+        """Why no cloud gives credentials, "" where they do."""
+
+    async def credentials(self, access: CloudAccess) -> Credentials:
+        self.asked.append(access)
+        if self.refuses:
+            raise CloudError(self.refuses)
+        return self.gives
 
 
 class FakeRecorder:

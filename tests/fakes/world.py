@@ -20,11 +20,12 @@ from devkit import ocifaults
 from devkit.ocicontent import Content
 from devkit.ocihttp import RegistryServer
 from devkit.signer import Signer
-from fakes.cluster import FakeCluster, FakeObjects, FakeRecorder, FakeSecrets
+from fakes.cluster import FakeAccounts, FakeClouds, FakeCluster, FakeObjects, FakeRecorder, FakeSecrets
 from fakes.registry import FakeRegistry
 from ocisource.controller import Controller, Desk
+from ocisource.domain.secretindex import SecretIndex
 from ocisource.ports import Registry, Trust
-from ocisource.reconcile import Corridor, Rooms
+from ocisource.reconcile import Corridor, Identities, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
 from ocisource.storage.store import FileStore
@@ -63,6 +64,8 @@ class World:
         self.url = f"oci://{host}/{APP}"
         self.cluster = FakeCluster()
         self.secrets = FakeSecrets()
+        self.accounts = FakeAccounts()
+        self.clouds = FakeClouds()
         self.recorder = FakeRecorder()
         self.store = FileStore(root)
         self.room: Trust = TrustRoom(lambda: b"", time.time)
@@ -71,12 +74,21 @@ class World:
         self._seconds = itertools.count()
         self.start()
 
-    def start(self, *, withdrawing: bool = False, verify_interval: float = 0.0) -> None:
+    def start(
+        self,
+        *,
+        withdrawing: bool = False,
+        verify_interval: float = 0.0,
+        own_identities: bool = False,
+        default_account: str = "",
+    ) -> None:
         """Starts the operator, or another one in its place: nothing but cluster and storage tells it of before."""
+        identities = Identities(self.accounts, self.clouds, own_identities, default_account)
         self.queue = WorkQueue(lambda _failures: NEVER)
-        self.controller = self._controller(withdrawing=withdrawing, verify_interval=verify_interval)
+        self.controller = self._controller(identities, withdrawing=withdrawing, verify_interval=verify_interval)
         self.cluster.watch(self.controller.on_event)
         self.secrets.on_change = self.controller.on_secret
+        self.accounts.on_change = self.controller.on_account
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -94,8 +106,10 @@ class World:
             while not condition():
                 await asyncio.sleep(0.005)
 
-    def _controller(self, *, withdrawing: bool, verify_interval: float) -> Controller:
-        rooms = Rooms(self.registry, lambda: self.room, self.store, self.secrets, ADVERTISED, self.clock)
+    def _controller(self, identities: Identities, *, withdrawing: bool, verify_interval: float) -> Controller:
+        rooms = Rooms(self.registry, lambda: self.room, self.store, self.secrets, identities, ADVERTISED, self.clock)
+        index = SecretIndex()
+        self.accounts.learn = index.learn
         return Controller(
             Desk(
                 corridor=Corridor(rooms, withdrawing=withdrawing),
@@ -108,6 +122,8 @@ class World:
                 uniform=lambda: 0.5,
                 verify_interval=verify_interval,
                 monotonic=lambda: self.elapsed,
+                index=index,
+                default_account=identities.default,
             )
         )
 

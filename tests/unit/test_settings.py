@@ -126,10 +126,9 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--tuf-mirror=http://127.0.0.1.mirror.example/tuf", "https://"),
         ("--tuf-mirror=http://localhost:80@mirror.example/tuf", "https://"),
         ("--feature-gates=Nonsense=true", "unknown feature gate 'Nonsense'"),
-        ("--feature-gates=ObjectLevelWorkloadIdentity=true", "not supported"),
         ("--enable-leader-election", "leader election is not supported"),
         ("--artifact-digest-algo=sha512", "use sha256"),
-        ("--default-service-account=a", "leave it empty"),
+        ("--default-service-account=a", "--feature-gates=ObjectLevelWorkloadIdentity=true"),
     ],
 )
 def test_a_bad_value_names_the_flag_and_the_fix(argument: str, fix: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ocisource.cli.advice import FIELDS, about
 from ocisource.cli.corridors import corridor
-from ocisource.cli.documents import BadInput, Document, FileSecrets, read
+from ocisource.cli.documents import BadInput, Document, FileAccounts, FileSecrets, read
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
 from ocisource.cli.findings import Findings
 from ocisource.domain import conditions as c
@@ -56,11 +56,11 @@ def main(arguments: list[str]) -> int:
     """Runs the command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        sources, secrets = _gather(options)
+        sources, secrets, accounts = _gather(options)
     except BadInput as error:
         print(f"ocisource check: {error}", file=sys.stderr)
         return BAD_INPUT
-    outcomes = asyncio.run(_check(sources, secrets, options))
+    outcomes = asyncio.run(_check(sources, secrets, accounts, options))
     if options.output_format == "json":
         print(json.dumps([_as_json(outcome) for outcome in outcomes], indent=2))
     else:
@@ -83,12 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], FileSecrets]:
-    secrets = FileSecrets()
+def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], FileSecrets, FileAccounts]:
+    secrets, accounts = FileSecrets(), FileAccounts()
     sources: list[tuple[str, Source]] = []
     for document in read(options.files):
         if document.kind == "Secret":
             secrets.add(document)
+        elif document.kind == "ServiceAccount":
+            accounts.add(document)
         elif document.is_source:
             sources.append((document.place, _source(document)))
     for document in read(options.secret_file):
@@ -97,7 +99,7 @@ def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], File
         secrets.add(document)
     if not sources:
         raise BadInput(f"{', '.join(options.files)}: there is no OCIRepository in there, so nothing was checked")
-    return sources, secrets
+    return sources, secrets, accounts
 
 
 def _source(document: Document) -> Source:
@@ -112,11 +114,11 @@ def _source(document: Document) -> Source:
 
 
 async def _check(
-    sources: Iterable[tuple[str, Source]], secrets: FileSecrets, options: argparse.Namespace
+    sources: Iterable[tuple[str, Source]], secrets: FileSecrets, accounts: FileAccounts, options: argparse.Namespace
 ) -> list[Outcome]:
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="ocisource-check-") as root:
-        async with corridor(root, secrets, options.platform) as way:
+        async with corridor(root, secrets, accounts, options.platform) as way:
             for place, source in sources:
                 outcome = await _walk(way, place, source)
                 if outcome.artifact is not None:

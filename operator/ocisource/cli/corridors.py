@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
-from ocisource.ports import Secrets, Trust
-from ocisource.reconcile import Corridor, Rooms
+from ocisource.clouds.room import CloudRoom
+from ocisource.ports import Accounts, Secrets, Trust
+from ocisource.reconcile import Corridor, Identities, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
 from ocisource.roots import shipped
@@ -40,12 +41,16 @@ trust = trust_room(shipped.trusted_root)
 
 
 @asynccontextmanager
-async def corridor(root: str, secrets: Secrets, platform: str) -> AsyncIterator[Corridor]:
-    """A corridor over the folder `root`, with Secrets from `secrets`, for images of `platform` (os/arch)."""
+async def corridor(root: str, secrets: Secrets, accounts: Accounts, platform: str) -> AsyncIterator[Corridor]:
+    """A corridor over the folder `root`, with Secrets and ServiceAccounts from those given, for images of `platform`
+    (os/arch). A cloud is asked as whoever runs the command."""
     registry = OCIRegistry(replace(DEFAULTS, platform=platform))
     store = FileStore(root)
+    clouds = CloudRoom(accounts.token)
+    identities = Identities(accounts, clouds, own=True)
     try:
-        yield Corridor(Rooms(registry, trust, store, secrets, "file://", now))
+        yield Corridor(Rooms(registry, trust, store, secrets, identities, "file://", now))
     finally:
+        await clouds.close()
         await registry.close()
         store.close()

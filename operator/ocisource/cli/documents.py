@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from ocisource.domain.errors import RoomError, SecretError
+from ocisource.domain.accounts import ServiceAccount, parse_account
+from ocisource.domain.errors import AccountError, RoomError, SecretError
 from ocisource.domain.source import GROUP, KIND
 
 
@@ -111,6 +112,33 @@ class FileSecrets:
         else:
             there = f"no file holds the Secret {namespace}/{name}: add one with --secret-file"
         raise SecretError(f'secrets "{name}" not found ({there})')
+
+
+@dataclass
+class FileAccounts:
+    """ServiceAccounts from files in place of the cluster's; fits `ports.Accounts`."""
+
+    _found: dict[tuple[str, str], ServiceAccount] = field(default_factory=dict)
+
+    def add(self, document: Document) -> None:
+        """Takes the ServiceAccount of a document. Raises BadInput."""
+        try:
+            account = parse_account(document.content)
+        except (AttributeError, KeyError, TypeError) as error:
+            problem = "metadata.name is required, annotations is an object, imagePullSecrets a list of objects"
+            raise BadInput(f"{document.place}: this is no ServiceAccount: {problem}") from error
+        self._found[account.namespace, account.name] = account
+
+    async def account(self, namespace: str, name: str) -> ServiceAccount:
+        """Raises AccountError, saying where the ServiceAccount was looked for."""
+        found = self._found.get((namespace, name))
+        if found is None:
+            raise AccountError(f"serviceaccount '{namespace}/{name}' not found (no file holds it: add its YAML)")
+        return found
+
+    async def token(self, account: ServiceAccount, _audience: str) -> str:
+        """Raises AccountError: only a cluster vouches for its ServiceAccounts."""
+        raise AccountError(f"without a cluster there is no token for service account '{account}' to show to the cloud")
 
 
 def _strings(document: Document, name: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,13 +18,12 @@ from typing import Any
 from ocisource import handlers
 from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
+from ocisource.cli.identities import credential_rooms, credentials_watched
 from ocisource.cli.rootkeepers import public_root
 from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
 from ocisource.cluster.events import COMPONENT, EventRecorder
 from ocisource.cluster.objects import Objects
-from ocisource.cluster.secrets import ClusterSecrets
-from ocisource.cluster.secretwatch import SecretWatch
 from ocisource.cluster.webhook import Webhook
 from ocisource.controller import Controller, Desk
 from ocisource.domain import durations
@@ -50,9 +49,6 @@ LANE_WIDTH = 16
 
 GRACE = 10.0
 """Seconds that passes under way get when the operator stops; a pod gets 30 in all."""
-
-OPENING = 5.0
-"""Seconds that the watch of Secrets gets before the first pass; it may come up later."""
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
 SWEEP_EVERY = 3600.0
@@ -108,9 +104,10 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         stack.push_async_callback(recorder.stop, GRACE)
         queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent)
         _gauges(metrics, queue)
-        secrets = ClusterSecrets(api)
+        sources = credential_rooms(settings, api, metrics)
+        stack.push_async_callback(sources.clouds.close)
         trust = trust_room(root, require_identity=settings.require_oidc_identity)
-        rooms = Rooms(registry, trust, store, secrets, advertised, now)
+        rooms = Rooms(registry, trust, store, sources.secrets, sources.identities, advertised, now)
         desk = Desk(
             corridor=Corridor(rooms, withdrawing=settings.on_verification_failure == "withdraw"),
             objects=objects,
@@ -122,34 +119,14 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
             uniform=random.random,
             jitter_percent=settings.interval_jitter_percentage,
             verify_interval=settings.verify_interval,
+            index=sources.index,
+            default_account=settings.default_service_account,
         )
         controller = Controller(desk)
-        await stack.enter_async_context(_secrets_watched(settings, api, secrets, controller))
+        await stack.enter_async_context(credentials_watched(settings, api, sources, controller))
         scope = handlers.Scope(settings.watch_namespace, settings.watch_label_selector)
         watching = partial(handlers.watch, config, scope, stop=stop, ready=ready)
         await _work(controller, desk, watching, _Signals(stop, ready))
-
-
-@asynccontextmanager
-async def _secrets_watched(
-    settings: Settings, api: KubeAPI, secrets: ClusterSecrets, controller: Controller
-) -> AsyncIterator[None]:
-    """Objects follow their Secrets while the context lasts (flux-compat J4). It is entered before the first pass: what
-    a pass has read and what changes later must leave no gap between them."""
-
-    def changed(namespace: str, name: str) -> None:
-        secrets.changed(namespace, name)
-        controller.on_secret(namespace, name)
-
-    watch = SecretWatch(api.apart(), settings.watch_namespace, changed)
-    watching = asyncio.create_task(watch.run())
-    try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(watch.opened.wait(), OPENING)
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _heed_signals() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ocisource.cli.advice import FLAGS, about
 from ocisource.cli.corridors import corridor, trust
-from ocisource.cli.documents import BadInput
+from ocisource.cli.documents import BadInput, FileAccounts
 from ocisource.cli.exits import BAD_INPUT, NOT_JUDGED, NOT_VERIFIED, VERIFIED
 from ocisource.cli.findings import Finding, Findings
 from ocisource.cli.requests import Request, add_flags, read_request
@@ -83,7 +83,7 @@ async def _verify(request: Request, findings: Findings, platform: str, *, quiet:
             _tell(step, told)
 
     with tempfile.TemporaryDirectory(prefix="ocisource-verify-") as root:
-        async with corridor(root, request.secrets, platform) as way:
+        async with corridor(root, request.secrets, FileAccounts(), platform) as way:
             return await way.judge(request.source, Status(), journal, findings.witness)
 
 

@@ -10,6 +10,9 @@
      ├─ RegistryError         the registry (or the way to it) answered with an error
      │   └─ ManifestError     what it answered is no manifest that can be used
      ├─ SecretError           a Secret is missing or unusable
+     ├─ AccountError          a ServiceAccount cannot be used
+     │   └─ AccountMissing    it does not exist
+     ├─ CloudError            a cloud gave no credentials
      ├─ TrustError            trust material cannot be used (a key that does not parse), or nobody that it trusts signed
      ├─ Unjudged              who signed cannot be told now, since an answer is missing
      ├─ LayerError            the content of a layer breaks a rule
@@ -93,6 +96,21 @@ class SecretMissing(SecretError):
         super().__init__(f'secrets "{name}" not found')
         self.namespace = namespace
         self.name = name
+
+
+class AccountError(RoomError):
+    """A ServiceAccount cannot be used."""
+
+
+class AccountMissing(AccountError):
+    """The ServiceAccount `namespace/name` does not exist."""
+
+    def __init__(self, namespace: str, name: str) -> None:
+        super().__init__(f"serviceaccount '{namespace}/{name}' not found")
+
+
+class CloudError(RoomError):
+    """A cloud gave no credentials, or is not one that could; the text says what was asked of whom."""
 
 
 class TrustError(RoomError):

@@ -1,7 +1,7 @@
 """The corridor: one object through every room, in order."""
 
 from ocisource.reconcile.corridor import Corridor, Journal
-from ocisource.reconcile.rooms import Rooms
+from ocisource.reconcile.rooms import Identities, Rooms
 from ocisource.reconcile.verdicts import Witness
 
-__all__ = ["Corridor", "Journal", "Rooms", "Witness"]
+__all__ = ["Corridor", "Identities", "Journal", "Rooms", "Witness"]

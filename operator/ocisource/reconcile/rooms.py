@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ocisource.ports import Registry, Secrets, Store, Trust
+from ocisource.ports import Accounts, Clouds, Registry, Secrets, Store, Trust
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Who an object may be. With `own` (the feature gate ObjectLevelWorkloadIdentity) a cloud may be asked as a
+    ServiceAccount, and `default` is the one that is taken where the object names none (flux-compat E6, G8)."""
+
+    accounts: Accounts
+    clouds: Clouds
+    own: bool = False
+    default: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,5 +29,6 @@ class Rooms:
     trust: Callable[[], Trust]
     store: Store
     secrets: Secrets
+    identities: Identities
     advertised: str
     clock: Callable[[], str]

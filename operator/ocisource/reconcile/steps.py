@@ -90,6 +90,25 @@ def credential(secret: str) -> Step:
     return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, f"failed to get credential: failed to get secret '{secret}'")
 
 
+def credentials() -> Step:
+    """C4, about a ServiceAccount."""
+    return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, "failed to get credential")
+
+
+def cloud(provider: str) -> Step:
+    """C7."""
+    return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, f"failed to get credential from {provider}")
+
+
+def gate_closed() -> Failure:
+    """C6: only another spec helps, or another operator."""
+    message = (
+        "to use spec.serviceAccountName for provider authentication please enable the "
+        "ObjectLevelWorkloadIdentity feature gate in the controller"
+    )
+    return Failure(None, "FeatureGateDisabled", message, stalls=True)
+
+
 def location(url: str) -> Step:
     """C9."""
     return Step(c.FETCH_FAILED, URL_INVALID, f"URL validation failed for '{url}'")
@@ -139,9 +158,7 @@ def unsupported(source_url: str, field: str) -> Failure:
     """A field that this version cannot honour. It is refused rather than ignored: ignoring a certificate or a proxy
     would fetch in another way than was asked for."""
     told = {
-        "serviceAccountName": ("failed to get credential", AUTHENTICATION_FAILED),
         "proxySecretRef": ("failed to get proxy address", AUTHENTICATION_FAILED),
-        "provider": ("failed to get credential", AUTHENTICATION_FAILED),
         "certSecretRef": (f"failed to generate transport for '{source_url}'", AUTHENTICATION_FAILED),
     }
     prefix, reason = told[field]

@@ -89,18 +89,34 @@ FLAGS = (
     Flag("offline-trust", "false", values.switch, "never refresh the public trusted root", switch=True),
     Flag("tuf-mirror", "", values.https_url_or_empty, "where the public trusted root is refreshed from"),
     Flag("tuf-root", "", values.text, "file with the root.json that the mirror is trusted by"),
-    Flag("feature-gates", "", values.feature_gates),
+    Flag(
+        "feature-gates",
+        "",
+        values.feature_gates,
+        f"Name=true or Name=false, separated by commas, of {' and '.join(values.GATES)}",
+    ),
     Flag("enable-leader-election", "false", values.never("leader election"), switch=True),
     Flag("leader-election-release-on-cancel", "true", values.switch, switch=True),
     Flag("leader-election-lease-duration", "35s", values.duration),
     Flag("leader-election-renew-deadline", "30s", values.duration),
     Flag("leader-election-retry-period", "5s", values.duration),
     Flag("artifact-digest-algo", "sha256", values.only("sha256", "artifacts have SHA-256 digests only")),
-    Flag("default-service-account", "", values.only("", "workload identity is not supported")),
+    Flag(
+        "default-service-account",
+        "",
+        values.text,
+        "account of the object's namespace that asks a cloud where the object names none; needs the feature gate "
+        "ObjectLevelWorkloadIdentity",
+    ),
     Flag("requeue-dependency", "30s", values.duration),
     Flag("watch-configs-label-selector", "", values.text),
-    Flag("token-cache-max-size", "100", values.whole(0)),
-    Flag("token-cache-max-duration", "1h", values.duration),
+    Flag("token-cache-max-size", "100", values.whole(0), "most credentials of clouds that are kept; 0: none"),
+    Flag(
+        "token-cache-max-duration",
+        "1h",
+        values.duration,
+        "how long credentials of a cloud are kept, if they last; never longer than 1h",
+    ),
 )
 
 BY_NAME = {flag.name: flag for flag in FLAGS}

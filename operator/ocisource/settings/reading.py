@@ -11,7 +11,7 @@ from typing import Any
 
 from ocisource.domain.errors import InvalidDuration
 from ocisource.settings.flags import BY_NAME, FLAGS, IGNORED_PREFIXES, Flag
-from ocisource.settings.values import Address, BadValueError
+from ocisource.settings.values import OWN_IDENTITIES, Address, BadValueError
 
 
 class SettingsError(Exception):
@@ -53,7 +53,16 @@ class Settings:
     offline_trust: bool
     tuf_mirror: str
     tuf_root: str
+    feature_gates: frozenset[str]
+    default_service_account: str
+    token_cache_max_size: int
+    token_cache_max_duration: float
     runtime_namespace: str
+
+    @property
+    def own_identities(self) -> bool:
+        """Whether objects may ask clouds as ServiceAccounts (flux-compat E6)."""
+        return OWN_IDENTITIES in self.feature_gates
 
     @property
     def watch_namespace(self) -> str:
@@ -87,6 +96,11 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.min_retry_delay > settings.max_retry_delay:
         raise SettingsError("--min-retry-delay must not be longer than --max-retry-delay")
+    if settings.default_service_account and not settings.own_identities:
+        raise SettingsError(
+            f"cannot set default service accounts when the feature gate {OWN_IDENTITIES} is not enabled: add "
+            f"--feature-gates={OWN_IDENTITIES}=true, or leave --default-service-account out"
+        )
 
 
 def _value(flag: Flag, given: str | None, environment: Mapping[str, str]) -> Any:

@@ -12,7 +12,8 @@ from ocisource.domain import durations
 
 Parse = Callable[[str], Any]
 
-GATES = ("CacheSecretsAndConfigMaps", "ObjectLevelWorkloadIdentity")
+OWN_IDENTITIES = "ObjectLevelWorkloadIdentity"
+GATES = ("CacheSecretsAndConfigMaps", OWN_IDENTITIES)
 
 
 class BadValueError(ValueError):
@@ -152,13 +153,12 @@ def platform(text: str) -> str:
     return text
 
 
-def feature_gates(text: str) -> dict[str, bool]:
+def feature_gates(text: str) -> frozenset[str]:
+    """The gates that are open. The last word about one counts."""
     gates: dict[str, bool] = {}
     for pair in filter(None, text.split(",")):
         name, _, value = pair.strip().partition("=")
         if name not in GATES:
             raise BadValueError(f"unknown feature gate {name!r}; known are {', '.join(GATES)}")
         gates[name] = switch(value)
-        if gates[name]:
-            raise BadValueError(f"the feature gate {name} is not supported; leave it out or set it to false")
-    return gates
+    return frozenset(name for name, opened in gates.items() if opened)

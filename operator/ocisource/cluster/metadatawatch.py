@@ -1,5 +1,5 @@
-"""Which Secrets have changed: a watch of their metadata only (flux-compat J4). Nothing that a Secret holds comes here;
-who needs it reads it (secrets.py)."""
+"""Which Secrets and ServiceAccounts have changed: a watch of their metadata only (flux-compat J4). Nothing that they
+hold comes here; who needs it reads it (secrets.py, accounts.py)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocisource.cluster.errors import ApiError, ForbiddenError
@@ -35,28 +36,43 @@ REFUSED_WAIT = 600.0
 
 Name = tuple[str, str]
 OnChange = Callable[[str, str], None]
-"""What is called with namespace and name of a Secret that was added, changed or deleted."""
+"""What is called with namespace and name of an object that was added, changed or deleted."""
 
 
-class SecretWatch:
-    """Watches the Secrets of one namespace, or of all (""). `opened` is set once it is known whether that works: what
-    changes from then on is told, and what changes in a gap of the watch is told after it. What is there at first is
-    not.
+@dataclass(frozen=True)
+class Kind:
+    """What is watched: a resource of core/v1, the word that people know it by, and what of it matters here."""
 
-    It keeps the resourceVersion of each Secret, about 300 bytes for each.
+    resource: str
+    word: str
+    matters: str
+
+
+SECRETS = Kind("secrets", "Secrets", "keys, roots or credentials")
+ACCOUNTS = Kind("serviceaccounts", "ServiceAccounts", "pull secrets or identities")
+
+
+class MetadataWatch:
+    """Watches the objects of a kind in one namespace, or in all (""). `opened` is set once it is known whether that
+    works: what changes from then on is told, and what changes in a gap of the watch is told after it. What is there at
+    first is not.
+
+    It keeps the resourceVersion of each object, about 300 bytes for each.
     """
 
     def __init__(
         self,
         api: KubeAPI,
+        kind: Kind,
         namespace: str,
         on_change: OnChange,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.opened = asyncio.Event()
         self._api = api
+        self._kind = kind
         self._namespace = namespace
-        self._path = f"/api/v1/namespaces/{namespace}/secrets" if namespace else "/api/v1/secrets"
+        self._path = f"/api/v1/namespaces/{namespace}/{kind.resource}" if namespace else f"/api/v1/{kind.resource}"
         self._on_change = on_change
         self._sleep = sleep
         self._known: dict[Name, str] = {}
@@ -92,7 +108,7 @@ class SecretWatch:
                 self._take(str(event.get("type")), event.get("object") or {})
 
     async def _list(self) -> None:
-        """Every Secret there is; what differs from what was known is told."""
+        """Every object there is; what differs from what was known is told."""
         listed: dict[Name, str] = {}
         params = {"limit": str(CHUNK)}
         while True:
@@ -121,7 +137,7 @@ class SecretWatch:
         self._failures = 0
         if self._refused:
             self._refused = False
-            logger.info("Secrets are watched now")
+            logger.info("%s are watched now", self._kind.word)
         if kind == "BOOKMARK":
             self._version = str(obj["metadata"]["resourceVersion"])
             return
@@ -143,9 +159,12 @@ class SecretWatch:
         self._refused = True
         where = f" in namespace {self._namespace}" if self._namespace else ""
         logger.warning(
-            "Secrets cannot be watched, so a change of keys, roots or credentials is seen at the next interval only: "
-            "grant the operator's account the RBAC rule apiGroups: [''], resources: ['secrets'], "
+            "%s cannot be watched, so a change of %s is seen at the next interval only: "
+            "grant the operator's account the RBAC rule apiGroups: [''], resources: ['%s'], "
             "verbs: ['list', 'watch']%s",
+            self._kind.word,
+            self._kind.matters,
+            self._kind.resource,
             where,
         )
 
@@ -156,7 +175,7 @@ class SecretWatch:
         if gone or self._failures >= PATIENCE:
             self._version = ""
         if not gone:
-            logger.warning("the watch of Secrets broke and is tried again in %.1f s: %s", wait, error)
+            logger.warning("the watch of %s broke and is tried again in %.1f s: %s", self._kind.word, wait, error)
 
 
 def _identity(obj: Mapping[str, Any]) -> tuple[Name, str]:

@@ -1,4 +1,5 @@
-"""The watch of Secrets: what changes is told, once, whatever happens to the connection (flux-compat J4)."""
+"""The watch of Secrets and ServiceAccounts: what changes is told, once, whatever happens to the connection
+(flux-compat J4)."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ocisource.cluster import secretwatch
+from ocisource.cluster import metadatawatch
 from ocisource.cluster.api import KubeAPI, TokenBucket, new_session
 from ocisource.cluster.config import ClusterConfig
-from ocisource.cluster.secretwatch import LISTED, REFUSED_WAIT, WATCHED, SecretWatch
+from ocisource.cluster.metadatawatch import ACCOUNTS, LISTED, REFUSED_WAIT, SECRETS, WATCHED, Kind, MetadataWatch
 
-ALL, ONE = "/api/v1/secrets", "/api/v1/namespaces/team/secrets"
+PLACES = ("/api/v1", "/api/v1/namespaces/team")
 OVER = object()
 """What ends a stream well."""
 
@@ -51,12 +52,14 @@ class Cluster:
     lists: list[dict[str, str]] = field(default_factory=list)
     watches: list[dict[str, str]] = field(default_factory=list)
     accepts: set[str] = field(default_factory=set)
+    paths: set[str] = field(default_factory=set)
     refuse: dict[str, int] = field(default_factory=dict)
     """`list` or `watch` → the status that they are refused with."""
     stream: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.accepts.add(request.headers["Accept"])
+        self.paths.add(request.path)
         if "watch" in request.query:
             self.watches.append(dict(request.query))
             return await self._watched(request)
@@ -106,7 +109,7 @@ class Naps:
 
 @dataclass
 class Watching:
-    watch: SecretWatch
+    watch: MetadataWatch
     cluster: Cluster
     naps: Naps
     told: list[tuple[str, str]]
@@ -145,17 +148,18 @@ async def begin() -> AsyncIterator[Begin]:
     """Starts a watch of the namespace `team` (or another) over what the cluster holds."""
     cluster, naps, told = Cluster(), Naps(), list[tuple[str, str]]()
     app = web.Application()
-    app.router.add_get(ALL, cluster.handle)
-    app.router.add_get(ONE, cluster.handle)
+    for place in PLACES:
+        for kind in (SECRETS, ACCOUNTS):
+            app.router.add_get(f"{place}/{kind.resource}", cluster.handle)
     tasks: list[asyncio.Task[None]] = []
     async with TestServer(app) as server:
         config = ClusterConfig(str(server.make_url("")).rstrip("/"))
         api = KubeAPI(config, TokenBucket(1000, 1000), new_session(config, limit=8), Naps())
 
-        async def start(namespace: str = "team", **facts: Any) -> Watching:
+        async def start(namespace: str = "team", kind: Kind = SECRETS, **facts: Any) -> Watching:
             for name, value in facts.items():
                 setattr(cluster, name, value)
-            watch = SecretWatch(api, namespace, lambda *name: told.append(name), naps)
+            watch = MetadataWatch(api, kind, namespace, lambda *name: told.append(name), naps)
             tasks.append(asyncio.create_task(watch.run()))
             await asyncio.wait_for(watch.opened.wait(), 10)
             return Watching(watch, cluster, naps, told)
@@ -169,7 +173,7 @@ async def begin() -> AsyncIterator[Begin]:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == secretwatch.__name__]
+    return [record.getMessage() for record in caplog.records if record.name == metadatawatch.__name__]
 
 
 async def test_what_changes_is_told_and_what_is_there_at_first_is_not(begin: Begin) -> None:
@@ -188,12 +192,15 @@ async def test_only_metadata_is_asked_for(begin: Begin) -> None:
     assert watching.cluster.watches == [{"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": "100"}]
 
 
+@pytest.mark.parametrize("kind", [SECRETS, ACCOUNTS], ids=lambda kind: kind.word)
 @pytest.mark.parametrize("namespace", ["", "team"])
-async def test_it_watches_one_namespace_or_all(begin: Begin, namespace: str) -> None:
-    watching = await begin(namespace)
+async def test_it_watches_a_kind_in_one_namespace_or_in_all(begin: Begin, namespace: str, kind: Kind) -> None:
+    watching = await begin(namespace, kind)
     await watching.sends(event("ADDED", "a", 101))
 
     await watching.hears("a")
+    where = f"/api/v1/namespaces/{namespace}/" if namespace else "/api/v1/"
+    assert watching.cluster.paths == {where + kind.resource}
 
 
 async def test_a_long_list_comes_in_pages(begin: Begin) -> None:
@@ -301,7 +308,7 @@ async def test_a_watch_that_ends_at_once_again_and_again_is_not_a_busy_one(begin
 
 async def test_a_watch_without_a_sign_of_life_is_taken_for_dead(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bookmarks come each minute; the API server of the other end may be gone without a word."""
-    monkeypatch.setattr(secretwatch, "SILENCE", 0.05)
+    monkeypatch.setattr(metadatawatch, "SILENCE", 0.05)
     watching = await begin()
     await watching.breaks()
 
@@ -345,6 +352,20 @@ async def test_where_rbac_refuses_it_the_log_says_so_once_and_names_the_rule(
     assert said(caplog)[1:] == ["Secrets are watched now"]
 
 
+async def test_where_rbac_refuses_service_accounts_the_line_is_about_them(
+    begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = await begin("", ACCOUNTS, refuse={"list": 403})
+    await watching.pauses()
+
+    (line,) = said(caplog)
+    assert line == (
+        "ServiceAccounts cannot be watched, so a change of pull secrets or identities is seen at the next interval "
+        "only: grant the operator's account the RBAC rule apiGroups: [''], resources: ['serviceaccounts'], "
+        "verbs: ['list', 'watch']"
+    )
+
+
 async def test_what_changed_while_rbac_refused_is_told_after_it(begin: Begin) -> None:
     watching = await begin(secrets={"a": 1})
     watching.cluster.refuse = {"watch": 403, "list": 403}
@@ -367,7 +388,7 @@ async def test_five_thousand_secrets_are_little_to_keep(begin: Begin) -> None:
         grown = sum(
             one.size
             for one in tracemalloc.take_snapshot()
-            .filter_traces([tracemalloc.Filter(True, secretwatch.__file__)])
+            .filter_traces([tracemalloc.Filter(True, metadatawatch.__file__)])
             .statistics("filename")
         )
     finally:

@@ -1,0 +1,1 @@
+"""The only room that speaks to clouds: as whom, for which registry → credentials that last a while."""
