@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -91,20 +92,61 @@ def configure_logging(level: str, encoding: str, stream: TextIO | None = None) -
 BUCKETS = (*(0.01 * (1800 / 0.01) ** (step / 9) for step in range(9)), 1800.0)
 """Seconds; ten exponential buckets from 0.01 to 1800 (flux-compat G7)."""
 
+QUEUE_BUCKETS = tuple(float(f"1e{exponent}") for exponent in range(-8, 4))
+"""Seconds; those that work queues in Go have."""
+
+PASS_BUCKETS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    *(1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0, 25.0, 30.0),
+    *(40.0, 50.0, 60.0),
+)
+"""Seconds; those that controllers in Go have."""
+
+QUEUE = {"name": CONTROLLER, "controller": CONTROLLER}
+
 Sample = tuple[str, float]
 """A metric with its labels, as it is written, and its value."""
 
 
 class _Histogram:
-    __slots__ = ("counts", "total")
+    """`labels` are those of all its samples, as they are written but for the braces."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
+    __slots__ = ("bounds", "counts", "labels", "total")
+
+    def __init__(self, bounds: tuple[float, ...], labels: str) -> None:
+        self.bounds = bounds
+        self.labels = labels
+        self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def copy(self) -> _Histogram:
+        twin = _Histogram(self.bounds, self.labels)
+        twin.counts, twin.total = list(self.counts), self.total
+        return twin
+
+    def samples(self, metric: str) -> list[str]:
+        head, below, lines = f"{metric}_bucket{{{self.labels}", 0, []
+        for tail, count in zip(_tails(self.bounds), self.counts, strict=True):
+            below += count
+            lines.append(f"{head}{tail}{below}")
+        lines.append(f"{metric}_sum{{{self.labels}}} {self.total!r}")
+        lines.append(f"{metric}_count{{{self.labels}}} {below}")
+        return lines
+
+
+@cache
+def _tails(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    """The ends of a bucket's samples but for the number."""
+    return (*(f',le="{_number(bound)}"}} ' for bound in bounds), ',le="+Inf"} ')
 
 
 class Metrics:
-    """Fits `ports.Gauges`: the metrics of the process in the Prometheus text format (version 0.0.4).
+    """Fits `ports.Gauges` and the work queue's `Meter`: the metrics of the process in the Prometheus text format
+    (version 0.0.4).
 
     Written by the loop that reconciles and read by the thread that serves them; the lock is held for a copy only,
     never while text is made.
@@ -113,26 +155,49 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._durations: dict[tuple[str, str], _Histogram] = {}
-        self._results = dict.fromkeys(("success", "error", "stalled"), 0)
+        self._passes = _Histogram(PASS_BUCKETS, _inner({"controller": CONTROLLER}))
+        self._waits = _Histogram(QUEUE_BUCKETS, _inner(QUEUE))
+        self._works = _Histogram(QUEUE_BUCKETS, _inner(QUEUE))
+        self._results = dict.fromkeys(("success", "requeue_after", "error", "stalled"), 0)
+        self._added = self._delayed = 0
         self._gauges: dict[str, tuple[str, str, Callable[[], Iterable[Sample]]]] = {}
         self._counters: dict[str, tuple[str, dict[str, float]]] = {}
         self._started = time.time()
 
     def passed(self, namespace: str, name: str, seconds: float, result: str) -> None:
-        """A pass took `seconds`; `result` is one word: success, error, stalled."""
-        bucket = bisect.bisect_left(BUCKETS, seconds)
+        """A pass took `seconds`; `result` is one word: success, requeue_after (success, and the next one is planned),
+        error, stalled."""
         with self._lock:
             histogram = self._durations.get((namespace, name))
             if histogram is None:
-                histogram = self._durations[namespace, name] = _Histogram()
-            histogram.counts[bucket] += 1
-            histogram.total += seconds
-            self._results[result] = self._results.get(result, 0) + 1
+                labels = _inner({"kind": KIND, "name": name, "namespace": namespace})
+                histogram = self._durations[namespace, name] = _Histogram(BUCKETS, labels)
+            histogram.observe(seconds)
+            self._passes.observe(seconds)
+            self._results[result] += 1
 
     def forget(self, namespace: str, name: str) -> None:
         """The object was deleted: its series end."""
         with self._lock:
             self._durations.pop((namespace, name), None)
+
+    def added(self) -> None:
+        """A key waits for its turn."""
+        self._added += 1
+
+    def waited(self, seconds: float) -> None:
+        """A key waited that long for its turn."""
+        with self._lock:
+            self._waits.observe(seconds)
+
+    def worked(self, seconds: float) -> None:
+        """The work on a key took that long."""
+        with self._lock:
+            self._works.observe(seconds)
+
+    def delayed(self) -> None:
+        """A key comes back after a while."""
+        self._delayed += 1
 
     def count(self, metric: str, meaning: str, labels: Mapping[str, str] | None = None, by: float = 1) -> None:
         """Adds `by` to the counter `metric` (its name ends in _total)."""
@@ -142,24 +207,28 @@ class Metrics:
             values[series] = values.get(series, 0) + by
 
     def gauge(self, metric: str, meaning: str, read: Callable[[], float], labels: Mapping[str, str]) -> None:
-        """`read` is called at every scrape, in the thread that serves."""
+        """`read` is called at every scrape, in the thread that serves. What only grows is named as a counter."""
         series = metric + written_labels(labels)
-        self._gauges[metric] = (meaning, "gauge", lambda: [(series, read())])
+        kind = "counter" if metric.endswith("_total") else "gauge"
+        self._gauges[metric] = (meaning, kind, lambda: [(series, read())])
 
     def render(self) -> str:
         """The page behind /metrics."""
         with self._lock:
-            durations = [(key, list(one.counts), one.total) for key, one in self._durations.items()]
+            durations = [one.copy() for one in self._durations.values()]
+            passes, waits, works = self._passes.copy(), self._waits.copy(), self._works.copy()
             results = dict(self._results)
             counters = [(metric, meaning, list(values.items())) for metric, (meaning, values) in self._counters.items()]
-        lines: list[str] = []
-        lines += _rendered_durations(durations)
-        total = "controller_runtime_reconcile_total"
-        counted = [(f'{total}{{controller="{CONTROLLER}",result="{word}"}}', n) for word, n in results.items()]
-        lines += _rendered(total, "Passes by result.", "counter", counted)
-        failed = "controller_runtime_reconcile_errors_total"
-        labels = written_labels({"controller": CONTROLLER})
-        lines += _rendered(failed, "Passes that failed.", "counter", [(failed + labels, results["error"])])
+        lines = _histograms("gotk_reconcile_duration_seconds", "Seconds of a pass over an object.", durations)
+        lines += _histograms("controller_runtime_reconcile_time_seconds", "Seconds of a pass.", [passes])
+        lines += _rendered_results(results)
+        lines += _histograms("workqueue_queue_duration_seconds", "Seconds that an object waited for its turn.", [waits])
+        lines += _histograms("workqueue_work_duration_seconds", "Seconds of the work on an object.", [works])
+        queue = written_labels(QUEUE)
+        adds, retries = "workqueue_adds_total", "workqueue_retries_total"
+        lines += _rendered(adds, "Objects that were to wait for their turn.", "counter", [(adds + queue, self._added)])
+        told = "Objects that were to come back after a while: retries and intervals."
+        lines += _rendered(retries, told, "counter", [(retries + queue, self._delayed)])
         for metric, meaning, values in counters:
             lines += _rendered(metric, meaning, "counter", values)
         for metric, (meaning, kind, read) in list(self._gauges.items()):
@@ -168,11 +237,34 @@ class Metrics:
         return "\n".join([*lines, ""])
 
 
+def _rendered_results(results: Mapping[str, int]) -> list[str]:
+    """Under the names of controllers in Go, to which a pass that stalls is a success after which nothing follows, or
+    an error that is final."""
+    prefix, labels = "controller_runtime_", {"controller": CONTROLLER}
+    total = prefix + "reconcile_total"
+    words = {**results, "success": results["success"] + results["stalled"]}
+    del words["stalled"]
+    counted = [(total + written_labels({**labels, "result": word}), number) for word, number in words.items()]
+    lines = _rendered(total, "Passes by result.", "counter", counted)
+    errors = (
+        ("reconcile_errors_total", "Passes that failed and are made again.", results["error"]),
+        ("terminal_reconcile_errors_total", "Passes that failed, where only a change helps.", results["stalled"]),
+    )
+    for name, meaning, number in errors:
+        series = prefix + name + written_labels(labels)
+        lines += _rendered(prefix + name, meaning, "counter", [(series, number)])
+    return lines
+
+
 def written_labels(labels: Mapping[str, str]) -> str:
     """`{a="b"}` as Prometheus reads it, "" for none."""
     if not labels:
         return ""
-    return "{" + ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items()) + "}"
+    return "{" + _inner(labels) + "}"
+
+
+def _inner(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
 
 
 def _escaped(value: str) -> str:
@@ -188,18 +280,10 @@ def _rendered(metric: str, meaning: str, kind: str, samples: Iterable[Sample]) -
     return head + [f"{series} {_number(value)}" for series, value in samples]
 
 
-def _rendered_durations(durations: list[tuple[tuple[str, str], list[int], float]]) -> list[str]:
-    metric = "gotk_reconcile_duration_seconds"
-    lines = [f"# HELP {metric} The duration in seconds of a pass over an object.", f"# TYPE {metric} histogram"]
-    bounds = [f',le="{_number(bound)}"}} ' for bound in BUCKETS] + [',le="+Inf"} ']
-    for (namespace, name), counts, total in durations:
-        labels = f'{{kind="{KIND}",name="{_escaped(name)}",namespace="{_escaped(namespace)}"'
-        bucket, below = f"{metric}_bucket{labels}", 0
-        for bound, count in zip(bounds, counts, strict=True):
-            below += count
-            lines.append(f"{bucket}{bound}{below}")
-        lines.append(f"{metric}_sum{labels}}} {total!r}")
-        lines.append(f"{metric}_count{labels}}} {below}")
+def _histograms(metric: str, meaning: str, histograms: Iterable[_Histogram]) -> list[str]:
+    lines = [f"# HELP {metric} {meaning}", f"# TYPE {metric} histogram"]
+    for one in histograms:
+        lines += one.samples(metric)
     return lines
 
 

@@ -74,6 +74,15 @@ class Operator:
         self._process.kill(signal.SIGKILL)
         await_true(lambda: self._process.exit_code is not None, PROMPT, "the end of the operator")
 
+    def signal(self, number: int) -> None:
+        """Sends the signal, and does not wait for what comes of it."""
+        self._process.kill(number)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.exit_code
+
     def log(self) -> str:
         """All that it wrote, also before it was started again."""
         return self._earlier + self._process.log.read_text(errors="replace")

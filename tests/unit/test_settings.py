@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
-from ocisource.settings import Address, Settings, SettingsError, advertised_address, parse_settings, usage
+from ocisource.domain.leadership import Terms
+from ocisource.settings import FLAGS, Address, Settings, SettingsError, advertised_address, parse_settings, usage
 
 
 def settings(*arguments: str, **environment: str) -> Settings:
@@ -126,7 +128,10 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--tuf-mirror=http://127.0.0.1.mirror.example/tuf", "https://"),
         ("--tuf-mirror=http://localhost:80@mirror.example/tuf", "https://"),
         ("--feature-gates=Nonsense=true", "unknown feature gate 'Nonsense'"),
-        ("--enable-leader-election", "leader election is not supported"),
+        ("--enable-leader-election=maybe", "true or false"),
+        ("--leader-election-lease-duration=30s", "longer than --leader-election-renew-deadline"),
+        ("--watch-label-selector=shard in a", "'key in (a, b)'"),
+        ("--debug-addr=6060", "such as :9090"),
         ("--artifact-digest-algo=sha512", "use sha256"),
         ("--default-service-account=a", "--feature-gates=ObjectLevelWorkloadIdentity=true"),
     ],
@@ -183,8 +188,51 @@ def test_sizes_have_binary_units() -> None:
 def test_settings_are_frozen_and_each_is_a_flag_with_a_meaning() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings().concurrent = 3  # type: ignore[misc]  # that is the point
-    page = usage()
-    for field in dataclasses.fields(Settings):
-        if field.name != "runtime_namespace":
-            assert f"--{field.name.replace('_', '-')} " in page
-    assert "helm" not in page
+    described = re.findall(r"^  --([a-z-]+)(?:=\S+)?(?: \[[A-Z_]+\])?\s+(\S.+)$", usage(), re.MULTILINE)
+    fields = {field.name.replace("_", "-") for field in dataclasses.fields(Settings)} - {"runtime-namespace", "unused"}
+    assert fields <= {name for name, meaning in described if not meaning.startswith("no effect")}
+    assert {name for name, _ in described} == {flag.name for flag in FLAGS}
+
+
+def test_the_page_of_flags_is_in_groups_and_fits_a_terminal() -> None:
+    lines = usage().splitlines()
+    groups = [line for line in lines if re.fullmatch(r"[A-Z].*:", line)]
+    assert {
+        "Storage:",
+        "Watching:",
+        "Trust:",
+        "Limits:",
+        "API server:",
+        "Leader election:",
+        "Addresses:",
+        "Logs:",
+    } <= set(groups)
+    assert max(map(len, lines)) <= 101
+    assert "  --storage-path=/data [STORAGE_PATH]       folder of the artifacts; must exist" in lines
+
+
+def test_flags_without_effect_are_told_once_each() -> None:
+    """G8"""
+    found = settings("--helm-cache-ttl=1h", "--helm-cache-ttl=2h", "--requeue-dependency=5s", "--concurrent=4")
+    assert [each.partition(" ")[0] for each in found.unused] == ["--helm-cache-ttl", "--requeue-dependency"]
+    assert all("has no effect: " in each for each in found.unused)
+    assert settings().unused == ()
+
+
+def test_the_terms_of_an_election_are_those_of_the_original() -> None:
+    """G8"""
+    found = settings()
+    assert not found.enable_leader_election
+    assert found.leader_election_release_on_cancel
+    assert found.election_terms == Terms(35, 30, 5)
+
+
+@pytest.mark.parametrize("selector", ["", "a", "!a", "a=", "a==b,c!=d", "sharding.fluxcd.io/shard in (a, b),!c", "a>5"])
+def test_label_selectors_are_left_as_they_are(selector: str) -> None:
+    assert settings(f"--watch-label-selector={selector}").watch_label_selector == selector
+
+
+def test_debugging_is_off_and_on_this_machine_only() -> None:
+    assert settings().debug_addr is None
+    assert settings("--debug-addr=:6060").debug_addr == Address("127.0.0.1", 6060)
+    assert settings("--debug-addr=0.0.0.0:6060").debug_addr == Address("0.0.0.0", 6060)

@@ -119,14 +119,37 @@ def test_the_duration_of_passes_is_a_histogram_of_the_object() -> None:
     assert ratios == pytest.approx([ratios[0]] * 9)
 
 
-def test_results_are_counted_by_their_word() -> None:
+def test_results_are_counted_by_the_words_of_go() -> None:
+    """G7: a pass that stalls returns no error there, and nothing follows it."""
     metrics = Metrics()
-    metrics.passed("ns", "a", 1, "error")
-    metrics.passed("ns", "b", 1, "stalled")
+    for result in ("error", "stalled", "success", "requeue_after", "requeue_after"):
+        metrics.passed("ns", "a", 0.3, result)
     page = metrics.render()
-    assert sample(page, 'controller_runtime_reconcile_total{controller="ocirepository",result="error"}') == 1
-    assert sample(page, 'controller_runtime_reconcile_total{controller="ocirepository",result="success"}') == 0
+    total = 'controller_runtime_reconcile_total{controller="ocirepository",result='
+    assert [sample(page, f'{total}"{word}"}}') for word in ("error", "success", "requeue_after")] == [1, 2, 2]
     assert sample(page, 'controller_runtime_reconcile_errors_total{controller="ocirepository"}') == 1
+    assert sample(page, 'controller_runtime_terminal_reconcile_errors_total{controller="ocirepository"}') == 1
+    bucket = 'controller_runtime_reconcile_time_seconds_bucket{controller="ocirepository",le='
+    assert [sample(page, f'{bucket}"{bound}"}}') for bound in ("0.25", "0.3", "60")] == [0, 5, 5]
+    assert page.count(bucket) == 40 + 1
+
+
+def test_the_queue_is_measured_under_the_names_of_go() -> None:
+    """G7"""
+    metrics = Metrics()
+    metrics.added()
+    metrics.waited(0.5)
+    metrics.worked(2)
+    metrics.delayed()
+    page = metrics.render()
+    labels = '{name="ocirepository",controller="ocirepository"'
+    assert sample(page, f"workqueue_adds_total{labels}}}") == 1
+    assert sample(page, f"workqueue_retries_total{labels}}}") == 1
+    waits, works = "workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"
+    assert [sample(page, f'{waits}_bucket{labels},le="{bound}"}}') for bound in ("0.1", "1")] == [0, 1]
+    assert [sample(page, f'{works}_bucket{labels},le="{bound}"}}') for bound in ("1", "10")] == [0, 1]
+    assert f'{waits}_bucket{labels},le="1e-08"}} 0\n' in page
+    assert sample(page, f"{works}_sum{labels}}}") == 2
 
 
 def test_series_of_a_deleted_object_end() -> None:

@@ -333,7 +333,7 @@ async def test_the_heap_holds_each_key_about_once(world: World) -> None:
             world.queue.add(key, key[1])
         await settle()
     assert world.queue.stats().scheduled == 200
-    assert len(world.queue._heap) <= 2 * 200 + 1
+    assert len(world.queue._schedule._heap) <= 2 * 200 + 1
 
 
 async def test_the_numbers_of_the_queue(world: World) -> None:

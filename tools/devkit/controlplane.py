@@ -27,6 +27,29 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _ISSUER = "https://kubernetes.default.svc"
+_CREDENTIAL = "authentication.kubernetes.io/credential-id"
+
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "omitManagedFields": True,
+    "rules": [
+        {
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch", "delete"],
+            "namespaces": ["flux-system"],
+            "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}],
+        },
+        {
+            "level": "Metadata",
+            "verbs": ["create", "update", "patch", "delete"],
+            "resources": [{"group": "source.toolkit.fluxcd.io"}],
+        },
+        {"level": "None"},
+    ],
+}
+"""What the API server notes down, so that a test can tell who wrote what, and when."""
 
 
 class ControlPlane:
@@ -52,6 +75,7 @@ class ControlPlane:
             self.folder = self.keeper.folder
             self.ca = self.folder / "ca.crt"
             self._write_credentials()
+            (self.folder / "audit.yaml").write_text(json.dumps(_AUDIT))
             self._start_apiserver(apiserver, self._start_etcd(etcd))
             self.kubeconfig = self._write_kubeconfig("admin", self.token)
             self._stack = stack.pop_all()
@@ -61,6 +85,18 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def _audit(self) -> Path:
+        return self.folder / "audit.log"
+
+    def writes(self) -> list[dict[str, Any]]:
+        """Every write to an OCIRepository or a Lease so far, in the order in which they ended: audit.k8s.io/v1 Events.
+        `credential` tells who it was by the token, so two processes of one ServiceAccount are told apart."""
+        events = [json.loads(line) for line in self._audit.read_text().splitlines() if line.endswith("}")]
+        for event in events:
+            event["credential"] = (event["user"].get("extra") or {}).get(_CREDENTIAL, ["admin"])[0]
+        return events
 
     def service_account_token(self, namespace: str, name: str) -> str:
         """A token of the ServiceAccount, good for a day: the API server's own answer to a TokenRequest."""
@@ -116,6 +152,8 @@ class ControlPlane:
                 "--endpoint-reconciler-type=none",  # it refuses to publish a loopback address
                 f"--secure-port={ports[0]}",
                 f"--etcd-servers={etcd}",
+                f"--audit-policy-file={self.folder / 'audit.yaml'}",
+                f"--audit-log-path={self._audit}",
                 f"--tls-cert-file={self.folder / 'server.crt'}",
                 f"--tls-private-key-file={self.folder / 'server.key'}",
                 f"--token-auth-file={self.folder / 'tokens.csv'}",

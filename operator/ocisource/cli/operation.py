@@ -9,8 +9,8 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,9 @@ from ocisource import handlers
 from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
 from ocisource.cli.identities import credential_rooms, credentials_watched
+from ocisource.cli.leading import Leadership, leadership
 from ocisource.cli.rootkeepers import public_root
+from ocisource.cli.serving import add_debug, add_gauges, watched
 from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
 from ocisource.cluster.events import COMPONENT, EventRecorder
@@ -52,7 +54,6 @@ GRACE = 10.0
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
 SWEEP_EVERY = 3600.0
-HEARTBEAT, STANDSTILL = 5.0, 60.0
 
 
 def main(arguments: list[str]) -> int:
@@ -67,6 +68,8 @@ def main(arguments: list[str]) -> int:
         print(f"ocisource run: {error}", file=sys.stderr)
         return BAD_INPUT
     configure_logging(settings.log_level, settings.log_encoding)
+    for each in settings.unused:
+        logger.warning("%s", each)
     try:
         asyncio.run(_operate(settings, config))
     except asyncio.CancelledError:
@@ -81,29 +84,30 @@ def main(arguments: list[str]) -> int:
 
 
 async def _operate(settings: Settings, config: ClusterConfig) -> None:
+    """Health, then the lease, then artifacts, then the watch; what stands by has the first two, and answers for the
+    third."""
     _heed_signals()
-    metrics, stop, ready = Metrics(), asyncio.Event(), asyncio.Event()
+    metrics, state = Metrics(), _State(asyncio.Event(), asyncio.Event(), asyncio.Event())
     async with AsyncExitStack() as stack:
-        root = await stack.enter_async_context(public_root(settings, metrics, stop))
-        servers = await stack.enter_async_context(_servers(settings, metrics, ready))
-        store = _store(settings)
-        stack.callback(store.close)
-        api = KubeAPI.connect(config, settings.kube_api_qps, settings.kube_api_burst)
+        root = await stack.enter_async_context(public_root(settings, metrics, state.stop))
+        servers = await stack.enter_async_context(watched(settings, metrics, state.is_fine))
+        lead = await stack.enter_async_context(leadership(settings, config))
+        api = KubeAPI.connect(config, settings.kube_api_qps, settings.kube_api_burst, lead.leads)
         stack.push_async_callback(api.close)
         objects = Objects(api, settings.watch_namespace, settings.watch_label_selector)
         await objects.require_crd()
-        address = await servers.add(
-            "--storage-addr", str(settings.storage_addr), server.artifacts(settings.storage_path)
-        )
-        advertised = _advertised(settings, address)
-        logger.info("artifacts are served on %s and advertised as %s", address, advertised)
+        queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent, meter=metrics)
+        add_gauges(metrics, queue, settings, lead)
+        await add_debug(servers, settings, queue)
+        advertised = await _served(settings, servers, lead)
+        await _won(lead, state)
+        store = _store(settings)
+        stack.callback(store.close)
         registry = OCIRegistry(replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size))
         stack.push_async_callback(registry.close)
         recorder = _recorder(settings, api)
         recorder.start()
-        stack.push_async_callback(recorder.stop, GRACE)
-        queue = WorkQueue(_backoff(settings), LANE_WIDTH * settings.concurrent)
-        _gauges(metrics, queue)
+        stack.push_async_callback(lambda: recorder.stop(state.grace))
         sources = credential_rooms(settings, api, metrics)
         stack.push_async_callback(sources.clouds.close)
         trust = trust_room(root, require_identity=settings.require_oidc_identity)
@@ -125,8 +129,24 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         controller = Controller(desk)
         await stack.enter_async_context(credentials_watched(settings, api, sources, controller))
         scope = handlers.Scope(settings.watch_namespace, settings.watch_label_selector)
-        watching = partial(handlers.watch, config, scope, stop=stop, ready=ready)
-        await _work(controller, desk, watching, _Signals(stop, ready))
+        watching = partial(handlers.watch, config, scope, stop=state.stop, ready=state.ready)
+        await _work(controller, desk, watching, state)
+
+
+async def _served(settings: Settings, servers: server.Servers, lead: Leadership) -> str:
+    """Serves artifacts while this process leads; the base of their URLs."""
+    application = server.artifacts(settings.storage_path, leads=lead.leads)
+    address = await servers.add("--storage-addr", str(settings.storage_addr), application)
+    advertised = _advertised(settings, address)
+    logger.info("artifacts are served on %s and advertised as %s", address, advertised)
+    return advertised
+
+
+async def _won(lead: Leadership, state: _State) -> None:
+    """Stands by until this process leads."""
+    state.standing_by.set()
+    await lead.won()
+    state.standing_by.clear()
 
 
 def _heed_signals() -> None:
@@ -138,19 +158,27 @@ def _heed_signals() -> None:
         loop.add_signal_handler(number, starting.cancel)
 
 
-@dataclass(frozen=True)
-class _Signals:
-    """`ready` is set once the watch is up, `stop` ends it."""
+@dataclass
+class _State:
+    """What the process is at. `standing_by` holds until it leads, `ready` once the watch is up; `stop` ends the watch.
+    `grace` is how many seconds whatever is under way still gets: none if the second signal has come."""
 
-    stop: asyncio.Event
+    standing_by: asyncio.Event
     ready: asyncio.Event
+    stop: asyncio.Event
+    grace: float = GRACE
+    stopping: bool = False
+
+    def is_fine(self) -> bool:
+        """For the probe: this process does what it is there for, be it to stand by."""
+        return self.standing_by.is_set() or self.ready.is_set()
 
 
-async def _work(controller: Controller, desk: Desk, watching: Watching, signals: _Signals) -> None:
+async def _work(controller: Controller, desk: Desk, watching: Watching, state: _State) -> None:
     """Watches and works until a signal or until the watch breaks. Kopf cancels what was started after it, so the
     workers are started before it and stopped before it is."""
     workers = asyncio.create_task(desk.queue.run(controller.process))
-    caretaker = asyncio.create_task(_keep_house(controller, desk, signals))
+    caretaker = asyncio.create_task(_keep_house(controller, desk, state))
     try:
         await watching(controller.on_event)
     finally:
@@ -159,13 +187,13 @@ async def _work(controller: Controller, desk: Desk, watching: Watching, signals:
         await workers
 
 
-async def _keep_house(controller: Controller, desk: Desk, signals: _Signals) -> None:
+async def _keep_house(controller: Controller, desk: Desk, state: _State) -> None:
     """Once the watch is up: takes the signals over, and now and then deletes what belongs to no object. A deletion
     during a gap of the watch is never told, so the files are held against a fresh list."""
-    await signals.ready.wait()
-    loop = asyncio.get_running_loop()
+    await state.ready.wait()
+    loop, stopping = asyncio.get_running_loop(), set[asyncio.Task[None]]()
     for number in ENDS:
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(_stop(desk, signals.stop)))
+        loop.add_signal_handler(number, lambda: stopping.add(asyncio.ensure_future(_stop(desk, state))))
     while True:
         try:
             listed = await desk.objects.keys()
@@ -177,42 +205,17 @@ async def _keep_house(controller: Controller, desk: Desk, signals: _Signals) -> 
         await asyncio.sleep(SWEEP_EVERY)
 
 
-async def _stop(desk: Desk, stop: asyncio.Event) -> None:
-    logger.info("stopping: passes under way get %.0f seconds", GRACE)
-    await desk.queue.stop(GRACE)
-    stop.set()
-
-
-@asynccontextmanager
-async def _servers(settings: Settings, metrics: Metrics, ready: asyncio.Event) -> AsyncIterator[server.Servers]:
-    """Health comes first: a pod that waits is alive. Artifacts follow when the rest stands."""
-    servers = server.Servers()
-    await servers.start()
-    try:
-        if settings.health_addr is not None:
-            health = server.health(_Heart(asyncio.get_running_loop()).beats, ready.is_set)
-            await servers.add("--health-addr", str(settings.health_addr), health)
-        if settings.metrics_addr is not None:
-            await servers.add("--metrics-addr", str(settings.metrics_addr), server.metrics(metrics.render))
-        yield servers
-    finally:
-        await servers.stop()
-
-
-class _Heart:
-    """Whether the loop that reconciles still turns, for the probe on the other thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._beat()
-
-    def _beat(self) -> None:
-        self._last = self._loop.time()
-        self._loop.call_later(HEARTBEAT, self._beat)
-
-    def beats(self) -> bool:
-        """False once the loop has stood still for a minute."""
-        return self._loop.time() - self._last < STANDSTILL
+async def _stop(desk: Desk, state: _State) -> None:
+    """The first signal lets passes under way end, the next one ends them: nothing of them is left but what they have
+    made whole."""
+    if state.stopping:
+        state.grace = 0.0
+        logger.info("stopping at once: passes under way are given up")
+    else:
+        state.stopping = True
+        logger.info("stopping: passes under way get %.0f seconds", state.grace)
+    await desk.queue.stop(state.grace)
+    state.stop.set()
 
 
 def _store(settings: Settings) -> FileStore:
@@ -236,17 +239,3 @@ def _advertised(settings: Settings, listening: str) -> str:
     if settings.storage_addr.port == 0 and host.endswith(":0"):
         host = f"{host.removesuffix(':0')}:{listening.rpartition(':')[2]}"
     return host if "://" in host else f"http://{host}"
-
-
-def _gauges(metrics: Metrics, queue: WorkQueue) -> None:
-    labels = {"name": "ocirepository", "controller": "ocirepository"}
-    facts: dict[str, tuple[str, Callable[[], float]]] = {
-        "workqueue_depth": ("Objects that wait for their turn.", lambda: queue.stats().depth),
-        "workqueue_longest_running_processor_seconds": (
-            "Seconds of the longest pass under way.",
-            lambda: queue.stats().longest_running,
-        ),
-        "controller_runtime_active_workers": ("Passes under way.", lambda: queue.stats().running),
-    }
-    for name, (meaning, read) in facts.items():
-        metrics.gauge(name, meaning, read, labels)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from ocisource.cluster.errors import ApiError, UnavailableError, api_error
+from ocisource.cluster.errors import ApiError, LeadershipLostError, UnavailableError, api_error
 
 if TYPE_CHECKING:
     from ocisource.cluster.config import ClusterConfig
@@ -102,7 +102,8 @@ class KubeAPI:
     """One API server. Made inside the event loop that uses it; `close` at the end.
 
     Every request takes a token of `bucket`, has 30 seconds, and is tried again when the server asks for that, when
-    nothing was sent yet, or when it only reads. Raises ApiError.
+    nothing was sent yet, or when it only reads. Raises ApiError; LeadershipLostError for whatever writes while
+    `may_write` says no.
     """
 
     def __init__(
@@ -111,20 +112,24 @@ class KubeAPI:
         bucket: TokenBucket,
         session: aiohttp.ClientSession,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._bucket = bucket
         self._session = session
         self._sleep = sleep
+        self._may_write = may_write
 
     @classmethod
-    def connect(cls, config: ClusterConfig, qps: float, burst: int) -> KubeAPI:
+    def connect(
+        cls, config: ClusterConfig, qps: float, burst: int, may_write: Callable[[], bool] = lambda: True
+    ) -> KubeAPI:
         """The API server of `config` over connections of its own."""
-        return cls(config, TokenBucket(qps, burst), new_session(config, limit=64))
+        return cls(config, TokenBucket(qps, burst), new_session(config, limit=64), may_write=may_write)
 
     def paced_by(self, bucket: TokenBucket) -> KubeAPI:
         """The same connections under another pace."""
-        return KubeAPI(self._config, bucket, self._session, self._sleep)
+        return KubeAPI(self._config, bucket, self._session, self._sleep, self._may_write)
 
     def apart(self) -> KubeAPI:
         """The same connections under an equal pace of its own: objects, their statuses, Secrets and events are
@@ -196,6 +201,8 @@ class KubeAPI:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A request and its answer, whose body is still to be read. Raises UnavailableError, also while it is read."""
         await self._bucket.take()
+        if request.method != "GET" and not self._may_write():
+            raise LeadershipLostError("nothing is written while another replica may lead")
         sent = dict(request.headers)
         if request.body is not None:
             sent.setdefault("Content-Type", "application/json")

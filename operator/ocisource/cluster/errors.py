@@ -2,6 +2,7 @@
 
 ClusterError                  (domain) the cluster cannot be used
  ├─ ConfigError               the way to the cluster is not described, or wrongly; names the file and the entry
+ ├─ LeadershipLostError       another replica leads, or may: nothing may be written any more
  └─ ApiError                  one request failed: status, reason and message as the API server gave them
      ├─ NotFoundError         404; is a domain NotFound too
      ├─ ConflictError         409: somebody else was faster, or the name is taken; is a domain Conflict too
@@ -16,6 +17,10 @@ from ocisource.domain.errors import ClusterError, Conflict, NotFound
 
 class ConfigError(ClusterError):
     """The way to the API server is not described, or wrongly."""
+
+
+class LeadershipLostError(ClusterError):
+    """Another replica leads, or may: nothing may be written any more."""
 
 
 class ApiError(ClusterError):

@@ -5,12 +5,14 @@ Flags are written as Go programs take them: `--flag=value`, `--flag value`, `--s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ocisource.domain.errors import InvalidDuration
-from ocisource.settings.flags import BY_NAME, FLAGS, IGNORED_PREFIXES, Flag
+from ocisource.domain.leadership import Terms
+from ocisource.settings.flags import BY_NAME, FLAGS, GROUPS, IGNORED_PREFIXES, Flag
 from ocisource.settings.values import OWN_IDENTITIES, Address, BadValueError
 
 
@@ -21,7 +23,7 @@ class SettingsError(Exception):
 @dataclass(frozen=True)
 class Settings:
     """Every setting of `ocisource run`, named as its flag. Times are in seconds, sizes in bytes; an address is None
-    where its server is switched off ("0")."""
+    where its server is switched off ("0"). `unused` says of each flag that was given and has no effect why."""
 
     storage_path: str
     storage_addr: Address
@@ -29,6 +31,7 @@ class Settings:
     metrics_addr: Address | None
     health_addr: Address | None
     events_addr: str
+    debug_addr: Address | None
     concurrent: int
     log_level: str
     log_encoding: str
@@ -53,11 +56,23 @@ class Settings:
     offline_trust: bool
     tuf_mirror: str
     tuf_root: str
+    enable_leader_election: bool
+    leader_election_release_on_cancel: bool
+    leader_election_lease_duration: float
+    leader_election_renew_deadline: float
+    leader_election_retry_period: float
     feature_gates: frozenset[str]
     default_service_account: str
     token_cache_max_size: int
     token_cache_max_duration: float
     runtime_namespace: str
+    unused: tuple[str, ...]
+
+    @property
+    def election_terms(self) -> Terms:
+        return Terms(
+            self.leader_election_lease_duration, self.leader_election_renew_deadline, self.leader_election_retry_period
+        )
 
     @property
     def own_identities(self) -> bool:
@@ -80,6 +95,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str], hos
     """The settings of a process started with `arguments` on the machine `hostname`. Raises SettingsError."""
     given = dict(_given(arguments))
     values = {flag.field: _value(flag, given.get(flag.name), environment) for flag in FLAGS}
+    values["unused"] = tuple(_unused(given))
     values["runtime_namespace"] = environment.get("RUNTIME_NAMESPACE", "")
     if not values["storage_adv_addr"]:
         values["storage_adv_addr"] = advertised_address(values["storage_addr"], environment.get("HOSTNAME") or hostname)
@@ -101,6 +117,22 @@ def _check_together(settings: Settings) -> None:
             f"cannot set default service accounts when the feature gate {OWN_IDENTITIES} is not enabled: add "
             f"--feature-gates={OWN_IDENTITIES}=true, or leave --default-service-account out"
         )
+    terms = settings.election_terms
+    if not terms.duration > terms.renew_deadline > terms.retry_period:
+        raise SettingsError(
+            "--leader-election-lease-duration must be longer than --leader-election-renew-deadline, and that longer "
+            "than --leader-election-retry-period"
+        )
+
+
+def _unused(given: Iterable[str]) -> Iterator[str]:
+    """What to tell about the flags that were given and have no effect, once each."""
+    for name in given:
+        flag = BY_NAME.get(name)
+        if flag is None:
+            yield f"--{name} has no effect: it is about other kinds of sources"
+        elif flag.unused:
+            yield f"--{name} has no effect: {flag.unused}"
 
 
 def _value(flag: Flag, given: str | None, environment: Mapping[str, str]) -> Any:
@@ -136,12 +168,34 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, following
 
 
+WIDTH = 100
+COLUMN = 44
+
+
 def usage() -> str:
-    """The flags with their defaults and meanings, a line each."""
-    lines = ["usage: ocisource run [--flag=value ...]", ""]
-    for flag in FLAGS:
-        if flag.meaning:
-            default = f" (default {flag.default})" if flag.default else ""
-            variable = f" [{flag.env}]" if flag.env else ""
-            lines.append(f"  --{flag.name:28} {flag.meaning}{default}{variable}")
-    return "\n".join(lines)
+    """The flags by groups, with defaults, variables and meanings."""
+    lines = [
+        "usage: ocisource run [--flag=value ...]",
+        "",
+        "Runs the operator until a signal ends it. A variable in [BRACKETS] gives the default where it is set.",
+    ]
+    for group, flags in GROUPS.items():
+        lines += ["", f"{group}:"]
+        for flag in flags:
+            lines += _described(flag)
+    families = " and ".join(f"--{prefix}..." for prefix in IGNORED_PREFIXES)
+    return "\n".join([*lines, f"  {families} are taken as well: other kinds of sources have them"])
+
+
+def _described(flag: Flag) -> list[str]:
+    head = f"  --{flag.name}"
+    if flag.default:
+        head += f"={flag.default}"
+    if flag.env:
+        head += f" [{flag.env}]"
+    meaning = flag.meaning or f"no effect: {flag.unused}"
+    first, *rest = textwrap.wrap(meaning, WIDTH - COLUMN)
+    indented = [" " * COLUMN + line for line in rest]
+    if len(head) + 2 > COLUMN:
+        return [head, " " * COLUMN + first, *indented]
+    return [head.ljust(COLUMN) + first, *indented]

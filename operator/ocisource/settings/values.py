@@ -44,17 +44,6 @@ def switch(text: str) -> bool:
     return words[text.lower()]
 
 
-def never(what: str) -> Parse:
-    """A switch of the original that cannot be switched on here."""
-
-    def parse(text: str) -> bool:
-        if switch(text):
-            raise BadValueError(f"{what} is not supported; leave the flag out or set it to false")
-        return False
-
-    return parse
-
-
 def only(word: str, what: str) -> Parse:
     """A flag of the original with one value that works here."""
 
@@ -126,6 +115,36 @@ def address(text: str) -> Address:
 
 def address_or_off(text: str) -> Address | None:
     return None if text == "0" else address(text)
+
+
+def local_address_or_off(text: str) -> Address | None:
+    """Without a host it is this machine only: what is told there is nobody else's business."""
+    found = address_or_off(text)
+    return Address("127.0.0.1", found.port) if found and not found.host else found
+
+
+_REQUIREMENT = re.compile(
+    r"""\s*(
+        !?\s*KEY                                            # it is there, or not
+      | KEY\s*(=|==|!=)\s*VALUE
+      | KEY\s*[<>]\s*[0-9]+
+      | KEY\s+(in|notin)\s*\(\s*VALUE(\s*,\s*VALUE)*\s*\)
+    )\s*""".replace("KEY", r"([a-z0-9.-]+/)?[A-Za-z0-9][A-Za-z0-9_.-]*").replace(
+        "VALUE", r"([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?"
+    ),
+    re.VERBOSE,
+)
+
+
+def selector(text: str) -> str:
+    """A label selector, as it is. What the API server would refuse only once the operator runs is refused here."""
+    for requirement in re.split(r",(?![^(]*\))", text) if text else ():
+        if not _REQUIREMENT.fullmatch(requirement):
+            raise BadValueError(
+                f"{requirement.strip()!r} is no label selector: write key=value, key!=value, key, !key or "
+                "'key in (a, b)', separated by commas"
+            )
+    return text
 
 
 def url_or_empty(text: str) -> str:

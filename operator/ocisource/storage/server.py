@@ -1,15 +1,16 @@
-"""What is served: tarballs to the clients of the artifacts, health to the kubelet, metrics (flux-compat G5 to G7,
-J12). All of it runs on a thread with a loop of its own, so that a busy reconcile loop never delays a download or a
-probe."""
+"""What is served: tarballs to the clients of the artifacts, health to the kubelet, metrics, and on request what the
+operator is at (flux-compat G5 to G7, J12). All of it runs on a thread with a loop of its own, so that a busy reconcile
+loop never delays a download or a probe."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,13 +30,15 @@ _PATIENCE = 60.0  # seconds on top
 _IDLE = 75.0  # seconds that a connection may stay open between requests
 _FAREWELL = 5.0  # seconds that downloads under way get when the server stops
 
+_STANDING_BY = "this replica stands by: another one serves the artifacts\n"
+
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Servers:
     """Serves on a second thread from `start` to `stop`. Methods are called from the main loop.
 
-    `add` may be called at any time between the two: health listens before the lease is held, artifacts after.
+    `add` may be called at any time between the two.
     """
 
     def __init__(self) -> None:
@@ -83,15 +86,20 @@ class Servers:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
 
-def artifacts(root: str | Path, *, patience: float = _PATIENCE) -> web.Application:
+def artifacts(
+    root: str | Path, *, patience: float = _PATIENCE, leads: Callable[[], bool] = lambda: True
+) -> web.Application:
     """Serves the tarballs below the storage root, and nothing else there: GET and HEAD, ranges, conditional
     requests. `/` answers 200 (it is the readiness probe of the stock deployment); folders are not listed.
 
-    A download gets `patience` seconds, and a second for every 64 KiB.
+    A download gets `patience` seconds, and a second for every 64 KiB. While `leads` says no, what lies on disk may be
+    old: nothing of it is served, and clients are asked to come again.
     """
     base = Path(root).absolute()
 
     async def tarball(request: web.Request) -> web.StreamResponse:
+        if not leads():
+            raise web.HTTPServiceUnavailable(text=_STANDING_BY, headers={"Retry-After": "1"})
         path = paths.published(request.match_info["path"])
         found = await asyncio.to_thread(_servable, base / path) if path else None
         if found is None:
@@ -123,6 +131,31 @@ def metrics(render: Callable[[], str]) -> web.Application:
     application = web.Application()
     application.router.add_get("/metrics", scrape)
     return application
+
+
+def debug(pages: Mapping[str, Callable[[], object]]) -> web.Application:
+    """Answers `/debug/<name>` with what the page of that name says, as JSON. Pages run on the loop that calls this;
+    one that does not answer within a few seconds says so: then that loop stands still."""
+    home = asyncio.get_running_loop()
+
+    async def show(request: web.Request) -> web.Response:
+        page = pages.get(request.match_info["name"])
+        if page is None:
+            raise web.HTTPNotFound(text=f"there are {', '.join(pages)}\n")
+        asked = asyncio.run_coroutine_threadsafe(_called(page), home)
+        try:
+            said = await asyncio.wait_for(asyncio.wrap_future(asked), _FAREWELL)
+        except TimeoutError:
+            raise web.HTTPGatewayTimeout(text="the loop that reconciles does not answer\n") from None
+        return web.json_response(said, dumps=lambda value: json.dumps(value, indent=2) + "\n")
+
+    application = web.Application()
+    application.router.add_get("/debug/{name}", show)
+    return application
+
+
+async def _called(page: Callable[[], object]) -> object:
+    return page()
 
 
 def _servable(path: Path) -> tuple[Path, os.stat_result] | None:
