@@ -14,6 +14,7 @@ def test_nothing_annotated_is_an_empty_mapping_that_can_be_a_default() -> None:
     assert "a" not in EMPTY
     with pytest.raises(KeyError):
         EMPTY["a"]
+    assert hash(EMPTY) == hash(EMPTY)  # Python 3.11 takes no default that has none
     assert hash(Descriptor("m", "d", 1)) == hash(Descriptor("m", "d", 1))
 
 

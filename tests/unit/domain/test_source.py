@@ -107,6 +107,7 @@ def test_metadata_tells_of_deletion_finalizer_request_and_event_annotations() ->
         ({"interval": "5"}, "spec.interval"),
         ({"interval": 5}, "spec.interval"),
         ({"interval": "1d"}, "spec.interval"),
+        ({"interval": "9999999h"}, "spec.interval"),
         ({"timeout": "1h"}, "spec.timeout"),
         ({"insecure": "yes"}, "spec.insecure"),
         ({"suspend": 1}, "spec.suspend"),

@@ -210,6 +210,46 @@ def test_a_suspended_object_is_not_stalled() -> None:
     assert "Stalled" not in told(s.suspended(replace(SOURCE, generation=2), stalled, LATER))
 
 
+def test_a_suspended_object_that_failed_is_no_longer_in_progress_of_anything_new() -> None:
+    """B4: what was told of the retry stays, and Ready with it."""
+    failed = s.concluded(SOURCE, s.Status(), a_report(failure=NO_ANSWER), NOW)
+
+    status = s.suspended(SOURCE, failed, LATER)
+
+    assert told(status) == told(failed)
+    assert message(status, "Reconciling") == message(failed, "Reconciling")
+
+
+@pytest.mark.parametrize(
+    ("generation", "requested_at", "due"),
+    [(1, "", False), (2, "", True), (1, "t1", True), (1, "t0", False), (2, "t0", True)],
+)
+def test_somebody_waits_for_a_new_generation_or_a_request_that_was_not_handled(
+    generation: int, requested_at: str, due: bool
+) -> None:
+    """B5."""
+    found = replace(ready_status(), handled="t0")
+
+    assert s.is_due(replace(SOURCE, generation=generation, requested_at=requested_at), found) is due
+
+
+def test_nobody_waits_for_the_retry_of_what_is_known_to_fail() -> None:
+    """B5: the generation is not observed, since the pass failed (B13), and Ready already says so."""
+    failed = s.concluded(SOURCE, s.Status(), a_report(failure=NO_ANSWER), NOW)
+    begun = s.progress(SOURCE, s.Status(), NOW)
+
+    assert not s.is_due(SOURCE, failed)
+    assert s.is_due(replace(SOURCE, generation=2), failed)
+    assert s.is_due(SOURCE, begun)
+    assert s.is_due(SOURCE, s.Status())
+
+
+def test_ready_is_what_the_condition_says() -> None:
+    assert s.is_ready(ready_status())
+    assert not s.is_ready(s.Status())
+    assert not s.is_ready(s.concluded(SOURCE, ready_status(), a_report(failure=NO_ANSWER), LATER))
+
+
 def test_progress_shows_what_the_pass_is_for() -> None:
     """B5."""
     status = s.progress(SOURCE, s.Status(), NOW)
@@ -232,6 +272,7 @@ def test_a_status_survives_writing_and_reading() -> None:
     status = replace(ready_status(), observed_ignore="", handled="t1", artifact=artifact(OLD, key="value"))
 
     assert s.parse_status({"status": s.written(status)}) == status
+    assert s.parse_status({}) == s.Status()
 
 
 def events(found: s.Status, report: s.Report, source: Source = SOURCE) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocisource.domain.evidence import BundleSignature, LegacySignature, NotationSignature, Unreadable
+from ocisource.domain.evidence import BundleSignature, LegacySignature, NotationSignature, Subject, Unreadable
 
 
 def test_what_cannot_be_read_does_not_count_and_says_why(bench):
@@ -30,6 +30,17 @@ def test_an_accident_is_a_refusal_and_is_told(bench, caplog):
 def test_what_a_policy_of_keys_does_not_know_does_not_count(bench):
     judgement = bench.judge(bench.ring(bench.signer()), NotationSignature("x", "application/cose", b""))
     assert judgement.reason == "this kind of signature does not count for a key"
+
+
+def test_a_policy_of_keys_tells_why_nothing_matched(bench):
+    """flux-compat H3: the first words are those that clients know; rule 7: then the reasons."""
+    subject, ring = Subject("reg.example/app", bench.digest), bench.ring(bench.signer())
+    known = f"no matching signatures were found for '{subject}': "
+    assert ring.refusal(subject, [("a", "no"), ("b", "not")]) == known + "a: no; b: not"
+    assert ring.refusal(subject, []) == known + "the registry holds no signature of it"
+    without = bench.ring()
+    assert without.refusal(subject, []) == known + "secret 'pub' has no entry that ends in '.pub'"
+    assert not bench.judge(without, BundleSignature("x", bench.signer().bundle(bench.digest))).accepted
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:", "sha512:" + "0" * 128, "sha256:" + "A" * 64, "v1"])

@@ -133,6 +133,12 @@ def test_another_kind_of_key_is_refused(key):
     assert "this kind of key is not supported; use ECDSA P-256" in refusal(pem(key))
 
 
+def test_a_kind_of_key_that_nobody_knows_is_refused():
+    """A SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) with the algorithm 1.2.3.4."""
+    unknown = bytes.fromhex("300d300506032a03040304000102ff")
+    assert "this kind of key is not supported; use ECDSA P-256" in refusal(wrapped(unknown))
+
+
 def test_a_key_in_another_encoding_than_the_standard_one_is_refused(bench):
     """A compressed point and bytes behind the key: one key has one form, as in crypto/x509."""
     private = bench.signer().private
