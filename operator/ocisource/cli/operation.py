@@ -221,7 +221,7 @@ async def _stop(desk: Desk, state: _State) -> None:
 def _store(settings: Settings) -> FileStore:
     limits = Limits(settings.max_blob_size, settings.max_unpacked_size, settings.max_entries, settings.max_ratio)
     keep = Retention(settings.artifact_retention_ttl, settings.artifact_retention_records)
-    return FileStore(settings.storage_path, limits=limits, keep=keep)
+    return FileStore(settings.storage_path, limits=limits, keep=keep, algorithm=settings.artifact_digest_algo)
 
 
 def _recorder(settings: Settings, api: KubeAPI) -> EventRecorder:

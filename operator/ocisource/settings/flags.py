@@ -38,8 +38,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "artifact-digest-algo",
             "sha256",
-            values.only("sha256", "artifacts have SHA-256 digests only"),
-            "digest of the artifacts in the status; sha256 only",
+            values.one_of("sha256", "sha384", "sha512", "sha1"),
+            "algorithm of the digests in status.artifact",
         ),
     ),
     "Addresses": (

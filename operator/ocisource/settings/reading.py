@@ -42,6 +42,7 @@ class Settings:
     max_retry_delay: float
     artifact_retention_ttl: float
     artifact_retention_records: int
+    artifact_digest_algo: str
     kube_api_qps: float
     kube_api_burst: int
     kubeconfig: str

@@ -44,17 +44,6 @@ def switch(text: str) -> bool:
     return words[text.lower()]
 
 
-def only(word: str, what: str) -> Parse:
-    """A flag of the original with one value that works here."""
-
-    def parse(text: str) -> str:
-        if text != word:
-            raise BadValueError(f"{what}; " + (f"use {word}" if word else "leave it empty"))
-        return text
-
-    return parse
-
-
 def one_of(*words: str) -> Parse:
     def parse(text: str) -> str:
         if text not in words:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 
 from isal import isal_zlib
 
 from ocisource.domain.ignore import IgnoreRules
+from ocisource.storage import digests
 from ocisource.storage.headers import BLOCK
 from ocisource.storage.spool import write_all
 from ocisource.storage.tree import File, Folder
@@ -27,14 +27,14 @@ _CUT = 128 << 10
 
 
 class Gzip:
-    """Compresses into the file `descriptor` and hashes what it writes. `check` is called for every piece and raises
-    to stop the work. Methods raise OSError."""
+    """Compresses into the file `descriptor` and hashes what it writes by `algorithm`. `check` is called for every
+    piece and raises to stop the work. Methods raise OSError."""
 
-    def __init__(self, descriptor: int, level: int, check: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, level: int, check: Callable[[], None], algorithm: str = digests.SHA256) -> None:
         self.size = 0
         self._descriptor = descriptor
         self.check = check
-        self._sha256 = hashlib.sha256()
+        self._digester = digests.Digester(algorithm)
         self._deflate = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
         self._crc = 0
         self._length = 0
@@ -44,8 +44,8 @@ class Gzip:
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of the file so far."""
-        return f"sha256:{self._sha256.hexdigest()}"
+        """`<algorithm>:<hex>` of the file so far."""
+        return str(self._digester)
 
     def put(self, data: bytes) -> None:
         """Adds the data."""
@@ -86,7 +86,7 @@ class Gzip:
 
     def _write(self, data: bytes) -> None:
         if data:
-            self._sha256.update(data)
+            self._digester.update(data)
             self.size += len(data)
             write_all(self._descriptor, data)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from ocisource.storage.digests import Digester
+
 _READ = 256 << 10
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Identity(NamedTuple):
@@ -39,14 +38,14 @@ class Ledger:
         """Whether the file is known to have the digest, and has not changed since."""
         return self._digests.get(Identity.of(status)) == digest
 
-    def read(self, path: Path) -> str:
+    def read(self, path: Path, algorithm: str) -> str:
         """The digest of the file, by reading all of it."""
         with path.open("rb", 0) as file:
             before = Identity.of(os.fstat(file.fileno()))
-            sha256 = hashlib.sha256()
+            digester = Digester(algorithm)
             while chunk := file.read(_READ):
-                sha256.update(chunk)
-            digest = f"sha256:{sha256.hexdigest()}"
+                digester.update(chunk)
+            digest = str(digester)
             if Identity.of(os.fstat(file.fileno())) == before:
                 self.record(before, digest)
         return digest
@@ -65,19 +64,3 @@ def regular(path: Path | str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status if stat.S_ISREG(status.st_mode) else None
-
-
-def digest_problem(digest: str) -> str | None:
-    """What is wrong with the digest that a status tells, None if nothing is (flux-compat C2)."""
-    if not digest:
-        return "artifact has no digest"
-    algorithm, colon, value = digest.partition(":")
-    if not colon or not value:
-        problem = "invalid checksum digest format"
-    elif algorithm != "sha256":
-        problem = "unsupported digest algorithm"
-    elif not _SHA256.fullmatch(value):
-        problem = "invalid checksum digest length"
-    else:
-        return None
-    return f"failed to parse artifact digest '{digest}': {problem}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import shutil
 import threading
@@ -19,9 +18,9 @@ from typing import TypeVar
 
 from ocisource.domain.content import StoredFile
 from ocisource.domain.errors import StoreError
-from ocisource.storage import archive, paths, retention, sourceignore
+from ocisource.storage import archive, digests, paths, retention, sourceignore
 from ocisource.storage.draft import Draft, create, make_folder, place_link, sync_folder, temporary_in
-from ocisource.storage.integrity import Ledger, digest_problem, regular
+from ocisource.storage.integrity import Ledger, regular
 from ocisource.storage.limits import Limits
 from ocisource.storage.refusal import refusal
 from ocisource.storage.retention import Retention
@@ -41,7 +40,8 @@ _NO_LINK = {errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS,
 
 
 class FileStore:
-    """Tarballs below the folder `root`, which must exist and be writable.
+    """Tarballs below the folder `root`, which must exist and be writable. Their digests are by `algorithm` (one of
+    `digests`); one that a status tells is checked by its own.
 
     Unpacking, compressing and hashing run in threads, as many at a time as there are cores; short disk work in a few
     more. A caller that is cancelled does not wait for them, and nothing it asked for is published afterwards.
@@ -57,11 +57,13 @@ class FileStore:
         limits: Limits | None = None,
         keep: Retention | None = None,
         level: int = archive.LEVEL,
+        algorithm: str = digests.SHA256,
     ) -> None:
         self._root = Path(root).absolute()
         self._limits = limits or Limits()
         self._keep = keep or Retention()
         self._level = level
+        self._algorithm = algorithm
         self._ledger = Ledger()
         # Folders (and their current file) in which retention has nothing to do until something is stored there.
         self._tidy: dict[Path, str] = {}
@@ -120,11 +122,11 @@ class FileStore:
             status = regular(path)
         if status is None:
             return ""
-        problem = digest_problem(file_digest)
+        problem = digests.problem(file_digest)
         if problem is None and (not size or status.st_size == size):
             if self._ledger.holds(status, file_digest):
                 return None
-            if await self._in_thread(self._makers, lambda: self._read(path)) == file_digest:
+            if await self._in_thread(self._makers, lambda: self._read(path, file_digest)) == file_digest:
                 return None
         await self._in_thread(self._clerks, lambda: self._remove_damaged(path))
         return problem or f"computed digest doesn't match '{file_digest}'"
@@ -193,7 +195,7 @@ class FileStore:
             tree = plant(stream, self._limits, draft.check)
             rules = sourceignore.rules(tree, stream, ignore)
             descriptor = draft.open()
-            out = archive.Gzip(descriptor, self._level, draft.check)
+            out = archive.Gzip(descriptor, self._level, draft.check, self._algorithm)
             archive.write_archive(tree.root, stream, rules, out)
         finally:
             stream.close()
@@ -202,12 +204,12 @@ class FileStore:
     def _copy(self, path: str, draft: Draft, source: Source) -> tuple[StoredFile, int]:
         """Writes the blob into the draft as it is; what it is, and the open file."""
         descriptor = draft.open()
-        digest = hashlib.sha256()
+        digester = digests.Digester(self._algorithm)
         for chunk in source.chunks():
             draft.check()
-            digest.update(chunk)
+            digester.update(chunk)
             write_all(descriptor, chunk)
-        return StoredFile(path, f"sha256:{digest.hexdigest()}", source.size), descriptor
+        return StoredFile(path, str(digester), source.size), descriptor
 
     def _placed(self, stored: StoredFile) -> StoredFile:
         """What is told of a tarball that has just come to lie at its path."""
@@ -238,9 +240,10 @@ class FileStore:
                     temporary.unlink()
         return self._placed(replace(source, path=path))
 
-    def _read(self, path: Path) -> str:
+    def _read(self, path: Path, like: str) -> str:
+        """The digest of the file, by the algorithm of another one."""
         with refusal("StatOperationFailed", "failed to read artifact"), self._cores:
-            return self._ledger.read(path)
+            return self._ledger.read(path, digests.algorithm_of(like))
 
     def _remove_damaged(self, path: Path) -> None:
         # A failure here has no condition of its own in the API, hence no reason.

@@ -78,6 +78,15 @@ async def publish(
         spool.close()
 
 
+async def copy(store: FileStore, blob: bytes, name: str = "app", digest: str = DIGEST):
+    spool = store.spool(len(blob))
+    try:
+        spool.write(blob)
+        return await store.copy("default", name, digest, spool)
+    finally:
+        spool.close()
+
+
 class Archive:
     """A stored tarball as Python's tarfile reads it."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import hashlib
 import os
 import stat
 import threading
@@ -16,7 +18,7 @@ from ocisource.storage import paths
 from ocisource.storage.limits import Limits
 from ocisource.storage.retention import Retention
 from ocisource.storage.store import FileStore
-from unit.storage.layers import DIGEST, EVERYTHING, OTHER, Archive, layer, publish
+from unit.storage.layers import DIGEST, EVERYTHING, OTHER, Archive, copy, layer, publish
 
 BLOB = layer(("a", b"1"))
 FOLDER = "ocirepository/default/app"
@@ -276,6 +278,8 @@ async def test_after_a_start_a_whole_tarball_is_read_once(store, tmp_path):
         ("", "artifact has no digest"),
         ("nonsense", "failed to parse artifact digest 'nonsense': invalid checksum digest format"),
         ("md5:abc", "failed to parse artifact digest 'md5:abc': unsupported digest algorithm"),
+        ("sha512:" + "a" * 64, f"failed to parse artifact digest 'sha512:{'a' * 64}': invalid checksum digest length"),
+        ("sha1:" + "g" * 40, f"failed to parse artifact digest 'sha1:{'g' * 40}': invalid checksum digest length"),
         ("sha256:abc", "failed to parse artifact digest 'sha256:abc': invalid checksum digest length"),
     ],
 )
@@ -283,6 +287,96 @@ async def test_a_digest_that_says_nothing_counts_as_damage(store, tmp_path, dige
     """C2."""
     stored = await publish(store, BLOB)
     assert await store.damage("default", "app", DIGEST, digest, stored.size) == text
+    assert files(tmp_path) == []
+
+
+ALGORITHMS = ["sha256", "sha384", "sha512", "sha1"]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_the_digest_is_by_the_algorithm_that_was_asked_for(tmp_path, algorithm, copied):
+    """F9."""
+    store = FileStore(tmp_path, algorithm=algorithm)
+    stored = await (copy if copied else publish)(store, BLOB)
+    content = (tmp_path / stored.path).read_bytes()
+    assert stored.digest == f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+    assert await store.damage("default", "app", DIGEST, stored.digest, stored.size) is None
+    assert (await store.link("default", "other", DIGEST, stored)).digest == stored.digest
+    store.close()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_tarball_is_checked_by_the_algorithm_of_its_own_digest(store, tmp_path, algorithm):
+    """C2: also after a start with another algorithm; and a change is found by it."""
+    with_other = FileStore(tmp_path, algorithm=algorithm)
+    stored = await publish(with_other, BLOB)
+    with_other.close()
+    assert await store.damage("default", "app", DIGEST, stored.digest, stored.size) is None
+    path = tmp_path / stored.path
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "computed digest doesn't match" in await store.damage("default", "app", DIGEST, stored.digest, stored.size)
+
+
+# --- copies
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, (256 << 10) + 1, 1_000_000])
+async def test_a_copy_is_the_blob_byte_for_byte(store, tmp_path, size):
+    """F8: from memory and from a file."""
+    blob = bytes(n % 251 for n in range(size))
+    stored = await copy(store, blob)
+    path = tmp_path / stored.path
+    assert path.read_bytes() == blob
+    assert (stored.size, stored.dropped, stored.link_problem) == (size, 0, "")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (tmp_path / FOLDER / "latest.tar.gz").readlink() == path
+    assert await store.damage("default", "app", DIGEST, stored.digest, size) is None
+
+
+async def test_a_copy_replaces_an_archive_and_the_other_way_round(store, tmp_path):
+    """B8: at one path, whole at any time."""
+    archived = await publish(store, BLOB)
+    copied = await copy(store, BLOB)
+    assert (tmp_path / copied.path).read_bytes() == BLOB
+    assert await store.link("default", "other", DIGEST, archived) is None  # what lies there is another file now
+    again = await publish(store, BLOB)
+    assert again.digest == archived.digest
+    assert files(tmp_path) == [again.path]
+
+
+async def test_a_copy_whose_caller_is_gone_is_never_published(store, tmp_path, monkeypatch):
+    before = await publish(store, layer(("a", b"before")))
+    reached, may_go_on, write = threading.Event(), threading.Event(), os.write
+
+    def held(*arguments):
+        reached.set()
+        assert may_go_on.wait(10)
+        return write(*arguments)
+
+    monkeypatch.setattr(os, "write", held)
+    task = asyncio.ensure_future(copy(store, b"after"))
+    await asyncio.to_thread(reached.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_go_on.set()
+    await asyncio.to_thread(store.close)  # waits for the thread
+    assert Archive(tmp_path / before.path).content("a") == b"before"
+    assert files(tmp_path) == [before.path]
+
+
+async def test_a_disk_that_refuses_a_copy_is_told(store, tmp_path, monkeypatch):
+    """C17."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreError) as caught:
+        await copy(store, BLOB)
+    assert caught.value.reason == "ArchiveOperationFailed"
+    assert str(caught.value) == "unable to copy artifact to storage: no space left on device"
     assert files(tmp_path) == []
 
 

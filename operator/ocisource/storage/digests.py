@@ -1,0 +1,46 @@
+"""Digests of stored files, as `status.artifact.digest` tells them (flux-compat F9, C2)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+SHA256 = "sha256"
+
+# Hex digits of each algorithm.
+_DIGITS = {SHA256: 64, "sha384": 96, "sha512": 128, "sha1": 40}
+_HEX = re.compile(r"[0-9a-f]*")
+
+
+class Digester:
+    """Hashes what `update` is given by one of the algorithms above; as text it is the digest so far:
+    `<algorithm>:<hex>`."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self._hash = hashlib.new(algorithm)
+        self.update = self._hash.update
+
+    def __str__(self) -> str:
+        return f"{self._algorithm}:{self._hash.hexdigest()}"
+
+
+def algorithm_of(digest: str) -> str:
+    """The algorithm of a digest in which there is no `problem`."""
+    return digest.partition(":")[0]
+
+
+def problem(digest: str) -> str | None:
+    """What is wrong with the digest that a status tells, None if nothing is (flux-compat C2)."""
+    if not digest:
+        return "artifact has no digest"
+    algorithm, colon, value = digest.partition(":")
+    if not colon or not value:
+        what = "invalid checksum digest format"
+    elif algorithm not in _DIGITS:
+        what = "unsupported digest algorithm"
+    elif len(value) != _DIGITS[algorithm] or not _HEX.fullmatch(value):
+        what = "invalid checksum digest length"
+    else:
+        return None
+    return f"failed to parse artifact digest '{digest}': {what}"
