@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from ocisource.domain.access import Access, Credentials
 from ocisource.domain.accounts import ServiceAccount
+from ocisource.domain.certificates import TLS
 from ocisource.domain.clouds import CloudAccess
 from ocisource.domain.content import Descriptor, Manifest, StoredFile
 from ocisource.domain.evidence import Evidence, Judgement, Material, Subject
@@ -30,6 +31,11 @@ class Spool(Protocol):
 class Registry(Protocol):
     """A registry that speaks OCI distribution. Every method raises RegistryError. No method has a timeout of its
     own: the corridor bounds the whole pass (flux-compat J6)."""
+
+    async def prepare(self, tls: TLS, /) -> None:
+        """Makes ready what connections with this material need. Raises SecretError where it cannot be used
+        (flux-compat C8)."""
+        ...
 
     async def tags(self, access: Access, /) -> tuple[str, ...]:
         """All tags of the repository, every page (flux-compat D7)."""

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from devkit.ocicontent import NOTATION, SIMPLE_SIGNING, Content, sha256
 from ocisource.domain.access import Access
+from ocisource.domain.certificates import TLS
 from ocisource.domain.content import Descriptor, Manifest
 from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import BundleSignature, Evidence, LegacySignature, NotationSignature, Unreadable
 from ocisource.ports import Spool
+from ocisource.registry.certificates import made
 
 Fault = Callable[[str], Awaitable[None]]
 
@@ -39,6 +41,10 @@ class FakeRegistry:
     async def _called(self, call: str) -> None:
         self.calls.append(call)
         await self.fault(call)
+
+    async def prepare(self, tls: TLS) -> None:
+        await self._called("prepare")
+        made(tls)
 
     async def tags(self, access: Access) -> tuple[str, ...]:
         await self._called("tags")

@@ -65,13 +65,6 @@ from fakes.world import APP, World
             id="C4",
         ),
         pytest.param(
-            {"certSecretRef": {"name": "ca"}},
-            "AuthenticationFailed",
-            "failed to generate transport for '{url}': spec.certSecretRef is not supported yet",
-            False,
-            id="certSecretRef",
-        ),
-        pytest.param(
             {"layerSelector": {"mediaType": "x"}},
             "OCIArtifactLayerOperationFailed",
             "failed to find layer with media type 'x' in artifact",

@@ -1,9 +1,13 @@
-"""A private authority and one server certificate for loopback, and a key that signs service-account tokens."""
+"""A private authority, the certificates that it issues for servers and clients, and a key that signs service-account
+tokens."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
+import tempfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -19,39 +23,87 @@ def write_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """A new P-256 key in PEM, readable by its owner only."""
     key = ec.generate_private_key(ec.SECP256R1())
     path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-    )
+    path.write_bytes(_pem(key))
     return key
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, in PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+class Authority:
+    """An authority of its own; what it issues is good for a week. `pem` is its certificate."""
+
+    def __init__(self, name: str = "devkit authority") -> None:
+        self._name = name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _sign(
+            name,
+            self._key.public_key(),
+            name,
+            self._key,
+            (x509.BasicConstraints(ca=True, path_length=0), True),
+            (_usage(authority=True), True),
+        )
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM)
+
+    def server(self, *names: str) -> Pair:
+        """For a server on 127.0.0.1 and localhost, and of these names."""
+        loopback = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+        alternatives = x509.SubjectAlternativeName([*loopback, *(x509.DNSName(name) for name in names)])
+        return self._issue("localhost", ExtendedKeyUsageOID.SERVER_AUTH, (alternatives, False))
+
+    def client(self, name: str) -> Pair:
+        """For a client that servers know by this name."""
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def server_context(self, *names: str, clients: Authority | None = None) -> ssl.SSLContext:
+        """What a server of these names listens with; `clients` is who vouches for those that it lets in."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair = self.server(*names)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pair.certificate + pair.key)
+            file.flush()
+            context.load_cert_chain(file.name)
+        if clients is not None:
+            context.load_verify_locations(cadata=clients.pem.decode())
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _issue(self, name: str, purpose: x509.ObjectIdentifier, *extensions: tuple[x509.ExtensionType, bool]) -> Pair:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _sign(
+            name,
+            key.public_key(),
+            self._name,
+            self._key,
+            *extensions,
+            (_usage(authority=False), True),
+            (x509.ExtendedKeyUsage([purpose]), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False),
+        )
+        return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
 def write_server_certificate(folder: Path) -> None:
     """Writes `ca.crt`, `server.crt` and `server.key` for 127.0.0.1 and localhost, good for a week."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _sign(
-        "devkit authority",
-        authority_key.public_key(),
-        "devkit authority",
-        authority_key,
-        (x509.BasicConstraints(ca=True, path_length=0), True),
-        (_usage(authority=True), True),
+    authority = Authority()
+    pair = authority.server()
+    key = folder / "server.key"
+    key.touch(mode=0o600)
+    key.write_bytes(pair.key)
+    (folder / "server.crt").write_bytes(pair.certificate)
+    (folder / "ca.crt").write_bytes(authority.pem)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    server_key = write_key(folder / "server.key")
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
-    server = _sign(
-        "localhost",
-        server_key.public_key(),
-        "devkit authority",
-        authority_key,
-        (names, False),
-        (_usage(authority=False), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), False),
-    )
-    (folder / "ca.crt").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    (folder / "server.crt").write_bytes(server.public_bytes(serialization.Encoding.PEM))
 
 
 def _sign(

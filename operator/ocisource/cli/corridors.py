@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from ocisource.clouds.room import CloudRoom
+from ocisource.domain.proxies import read_environment
 from ocisource.ports import Accounts, Secrets, Trust
 from ocisource.reconcile import Corridor, Identities, Rooms
 from ocisource.registry.client import OCIRegistry
@@ -44,7 +46,7 @@ trust = trust_room(shipped.trusted_root)
 async def corridor(root: str, secrets: Secrets, accounts: Accounts, platform: str) -> AsyncIterator[Corridor]:
     """A corridor over the folder `root`, with Secrets and ServiceAccounts from those given, for images of `platform`
     (os/arch). A cloud is asked as whoever runs the command."""
-    registry = OCIRegistry(replace(DEFAULTS, platform=platform))
+    registry = OCIRegistry(replace(DEFAULTS, platform=platform), environment=read_environment(os.environ))
     store = FileStore(root)
     clouds = CloudRoom(accounts.token)
     identities = Identities(accounts, clouds, own=True)

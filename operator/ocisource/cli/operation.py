@@ -30,6 +30,7 @@ from ocisource.cluster.webhook import Webhook
 from ocisource.controller import Controller, Desk
 from ocisource.domain import durations
 from ocisource.domain.errors import RoomError
+from ocisource.domain.proxies import read_environment
 from ocisource.reconcile import Corridor, Rooms
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import DEFAULTS
@@ -103,7 +104,8 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         await _won(lead, state)
         store = _store(settings)
         stack.callback(store.close)
-        registry = OCIRegistry(replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size))
+        limits = replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size)
+        registry = OCIRegistry(limits, environment=read_environment(os.environ))
         stack.push_async_callback(registry.close)
         recorder = _recorder(settings, api)
         recorder.start()

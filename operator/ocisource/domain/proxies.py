@@ -113,15 +113,17 @@ class _Exception:
 
 @dataclass(frozen=True)
 class Environment:
-    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say. The empty one knows no proxy."""
+    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say. The empty one knows no proxy; of one that cannot be used it knows
+    what is wrong."""
 
-    http: Proxy | None = None
-    https: Proxy | None = None
+    http: Proxy | InvalidProxy | None = None
+    https: Proxy | InvalidProxy | None = None
     everything_direct: bool = False
     exceptions: tuple[_Exception, ...] = ()
 
     def proxy(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The proxy for a request, None to go straight. `localhost` and loopback addresses are never proxied."""
+        """The proxy for a request, None to go straight. `localhost` and loopback addresses are never proxied. Raises
+        InvalidProxy where it can neither be used nor done without: to go straight is not what was asked for."""
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or self.everything_direct:
             return None
@@ -129,15 +131,18 @@ class Environment:
         address = _ip(host)
         if host == "localhost" or (address is not None and address.is_loopback):
             return None
-        return None if any(one.matches(host, address, str(port)) for one in self.exceptions) else proxy
+        if any(one.matches(host, address, str(port)) for one in self.exceptions):
+            return None
+        if isinstance(proxy, InvalidProxy):
+            raise InvalidProxy(str(proxy))
+        return proxy
 
 
 DIRECT = Environment()
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
-    """The proxies of the environment; upper case comes before lower case. Raises InvalidProxy, naming the variable,
-    where it holds no address of a proxy: to go straight instead is not what was asked for."""
+    """The proxies of the environment; upper case comes before lower case."""
     # In a CGI process HTTP_PROXY may be a header of the request, Proxy.
     http = None if variables.get("REQUEST_METHOD") else _variable(variables, "HTTP_PROXY")
     exceptions = _either(variables, "NO_PROXY").lower().split(",")
@@ -152,14 +157,14 @@ def _either(variables: Mapping[str, str], name: str) -> str:
     return variables.get(name) or variables.get(name.lower()) or ""
 
 
-def _variable(variables: Mapping[str, str], name: str) -> Proxy | None:
+def _variable(variables: Mapping[str, str], name: str) -> Proxy | InvalidProxy | None:
     address = _either(variables, name)
     if not address:
         return None
     try:
         return _proxy(address if "://" in address else f"http://{address}")
     except InvalidProxy as error:
-        raise InvalidProxy(f"environment variable {name}: {error}") from None
+        return InvalidProxy(f"environment variable {name}: {error}")
 
 
 def _exception(entry: str) -> _Exception | None:

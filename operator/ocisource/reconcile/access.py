@@ -12,7 +12,7 @@ from ocisource.domain.errors import AccountMissing, CloudError, SecretError, Sec
 from ocisource.domain.keychain import Keychain, parse_secret
 from ocisource.domain.reference import parse_url
 from ocisource.domain.source import Source
-from ocisource.reconcile import steps
+from ocisource.reconcile import steps, transport
 from ocisource.reconcile.rooms import Rooms
 
 Note = Callable[[str, str], None]
@@ -32,18 +32,17 @@ class Admission:
         """Raises Failure."""
         source = self._source
         keychain = await self._keychain()
-        for field, used in (("proxySecretRef", source.proxy_secret), ("certSecretRef", source.cert_secret)):
-            if used:
-                raise steps.unsupported(source.url, field)
+        proxy = await transport.proxy(self._rooms, source, self._deadline)
         asks_cloud = keychain is None and source.provider != "generic"
         if asks_cloud and source.service_account and not self._rooms.identities.own:
             raise steps.gate_closed()
+        tls = await transport.certificates(self._rooms, source, self._deadline)
         async with steps.location(source.url).until(self._deadline):
             repository = parse_url(source.url)
         credentials = keychain.credentials(repository) if keychain else None
         if asks_cloud:
             credentials = await self._from_cloud(repository)
-        return Access(repository, insecure=source.insecure, credentials=credentials)
+        return Access(repository, source.insecure, credentials, tls, proxy)
 
     async def _keychain(self) -> Keychain | None:
         """What the pull Secrets hold together, None where there are none. Those that hold no credentials are pull

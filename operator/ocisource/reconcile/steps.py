@@ -109,6 +109,16 @@ def gate_closed() -> Failure:
     return Failure(None, "FeatureGateDisabled", message, stalls=True)
 
 
+def proxy_address() -> Step:
+    """C5."""
+    return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, "failed to get proxy address")
+
+
+def transport(url: str) -> Step:
+    """C8."""
+    return Step(c.FETCH_FAILED, AUTHENTICATION_FAILED, f"failed to generate transport for '{url}'")
+
+
 def location(url: str) -> Step:
     """C9."""
     return Step(c.FETCH_FAILED, URL_INVALID, f"URL validation failed for '{url}'")
@@ -152,14 +162,3 @@ def content(*, copied: bool) -> Step:
 def storage() -> Step:
     """C17, where the disk gives no reason of its own."""
     return Step(c.STORAGE_OPERATION_FAILED, "StatOperationFailed", "failed to stat source path")
-
-
-def unsupported(source_url: str, field: str) -> Failure:
-    """A field that this version cannot honour. It is refused rather than ignored: ignoring a certificate or a proxy
-    would fetch in another way than was asked for."""
-    told = {
-        "proxySecretRef": ("failed to get proxy address", AUTHENTICATION_FAILED),
-        "certSecretRef": (f"failed to generate transport for '{source_url}'", AUTHENTICATION_FAILED),
-    }
-    prefix, reason = told[field]
-    return Step(c.FETCH_FAILED, reason, prefix).failed(f"spec.{field} is not supported yet: remove it")

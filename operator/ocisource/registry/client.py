@@ -37,9 +37,8 @@ from ocisource.registry.manifests import (
     read_document,
     sha256,
 )
-from ocisource.registry.retries import STATUSES, Sleep
+from ocisource.registry.retries import STATUSES, Clock, Sleep
 from ocisource.registry.signatures import Signatures
-from ocisource.registry.tokens import Clock
 from ocisource.registry.transport import Reply, Transport
 
 _PAGE_SIZE = 1000

@@ -20,6 +20,7 @@ from ocisource.flight import Flight
 from ocisource.registry import places
 from ocisource.registry.challenges import Challenge
 from ocisource.registry.errors import Unauthorized, refusal
+from ocisource.registry.retries import Clock
 
 # How many repositories' tokens are kept; beyond, the one not used for longest costs a request when it comes back.
 REMEMBERED = 8192
@@ -44,7 +45,6 @@ class TokenRequest:
         return "GET" if self.form is None else "POST"
 
 
-Clock = Callable[[], float]
 # Sends it and returns status and body; raises RegistryError.
 Ask = Callable[[Access, TokenRequest], Awaitable[tuple[int, bytes]]]
 

@@ -25,8 +25,8 @@ from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
 from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
 from ocisource.registry.origins import Origins
 from ocisource.registry.pools import Pools
-from ocisource.registry.retries import STATUSES, Retries, Sleep
-from ocisource.registry.tokens import Clock, TokenRequest, Tokens
+from ocisource.registry.retries import STATUSES, Clock, Pauses, Retries, Sleep
+from ocisource.registry.tokens import TokenRequest, Tokens
 from ocisource.registry.ways import Ways
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -77,6 +77,7 @@ class Transport:
         self._sleep = sleep
         self._origins = Origins(self._knock)
         self._tokens = Tokens(self._token, clock)
+        self._pauses = Pauses(limits, clock)
         self._pools = Pools(limits)
         self._certificates = Certificates()
         self._ways = Ways(environment)
@@ -154,12 +155,16 @@ class Transport:
         self, access: Access, method: str, path: str, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         """One try at the registry itself, with the authorization that it asks for."""
+        self._pauses.check(access)
         origin = await self._origins.of(access)
         plain = origin.startswith("http://")
         send = _Send(method, places.address(origin, path), access, headers)
         used = await self._tokens.header(access, plain=plain)
         response = await self._follow(send, used)
-        if response.status != 401 or not places.same_origin(response.url, send.url):
+        if not places.same_origin(response.url, send.url):
+            return response
+        self._pauses.note(access, response.status, response.headers.get("Retry-After", ""))
+        if response.status != 401:
             return response
         try:
             other = await self._tokens.answer(access, _challenge(response), used, plain=plain)

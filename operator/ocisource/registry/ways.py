@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from yarl import URL
 
 from ocisource.domain.access import Access
-from ocisource.domain.proxies import Environment, Proxy
+from ocisource.domain.proxies import Environment, InvalidProxy, Proxy
 from ocisource.registry import places
+from ocisource.registry.errors import Unanswered, shown
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Ways:
         self._environment = environment
 
     def to(self, url: URL, access: Access) -> Way:
+        """Raises Unanswered where the environment names a proxy that cannot be used."""
         host = url.raw_host or ""
-        proxy = access.proxy or self._environment.proxy(url.scheme, host, url.port or 0)
+        try:
+            proxy = access.proxy or self._environment.proxy(url.scheme, host, url.port or 0)
+        except InvalidProxy as error:
+            raise Unanswered(f'Get "{shown(url)}": {error}', temporary=False) from error
         return Way(proxy, guarded=proxy is None and not places.is_own_host(host, access))

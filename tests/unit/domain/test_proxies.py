@@ -106,13 +106,16 @@ def test_a_proxy_without_a_scheme_speaks_http():
     assert read_environment({"HTTPS_PROXY": "socks5://proxy"}).https == Proxy("socks5", "proxy", 1080)
 
 
-def test_a_variable_that_names_no_proxy_is_an_error_and_not_shown():
+def test_a_variable_that_names_no_proxy_is_an_error_for_who_would_need_it_and_not_shown():
+    found = read_environment({"https_proxy": "http://user:hush@host:x", "NO_PROXY": "example.org"})
     with pytest.raises(InvalidProxy) as caught:
-        read_environment({"https_proxy": "http://user:hush@host:x"})
+        found.proxy("https", "example.com", 443)
     assert str(caught.value).startswith("environment variable HTTPS_PROXY: failed to parse proxy address")
     assert "hush" not in str(caught.value)
+    assert found.proxy("http", "example.com", 80) is None
+    assert found.proxy("https", "example.org", 443) is None
     with pytest.raises(InvalidProxy, match="HTTP_PROXY: proxy URL must use one of the supported schemes"):
-        read_environment({"HTTP_PROXY": "ftp://host"})
+        read_environment({"HTTP_PROXY": "ftp://host"}).proxy("http", "example.com", 80)
 
 
 def test_a_cgi_process_takes_no_http_proxy_from_a_request():
