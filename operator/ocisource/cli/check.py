@@ -123,7 +123,8 @@ async def _check(
                 outcome = await _walk(way, place, source)
                 if outcome.artifact is not None:
                     tarball = Path(root, outcome.artifact.path)
-                    outcome.files = _files(tarball)
+                    if not source.layer.copies:  # what is copied may be anything, and was not looked into
+                        outcome.files = _files(tarball)
                     outcome.written = _deliver(tarball, source, options.output)
                 outcomes.append(outcome)
     return outcomes
@@ -174,7 +175,8 @@ def _print(outcome: Outcome) -> None:
     if outcome.artifact is not None:
         shown = outcome.files[:SHOWN_FILES]
         more = f" and {len(outcome.files) - len(shown)} more" if len(outcome.files) > len(shown) else ""
-        print(f"  files     {', '.join(shown) or 'none'}{more}")
+        none = "not looked at: the layer is copied as it is" if source.layer.copies else "none"
+        print(f"  files     {', '.join(shown) or none}{more}")
     if outcome.written:
         print(f"  written   {outcome.written}")
     for each in outcome.advice:

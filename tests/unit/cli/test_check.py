@@ -137,6 +137,19 @@ def test_the_tarball_is_written_where_asked(
     assert "out/team/app.tar.gz" in capsys.readouterr().out
 
 
+def test_a_copied_layer_is_not_looked_into(
+    registry: EmbeddedRegistry, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """F8: it may be anything."""
+    registry.content.push(APP, "3.0.0", b"no archive")
+    source = write(an_object(registry.address, ref={"tag": "3.0.0"}, layerSelector={"operation": "copy"}))
+
+    assert main([source, "--output", str(tmp_path / "out")]) == 0
+
+    assert (tmp_path / "out" / "team" / "app.tar.gz").read_bytes() == b"no archive"
+    assert "  files     not looked at: the layer is copied as it is" in capsys.readouterr().out
+
+
 def test_nothing_is_written_for_what_is_not_ready(registry: EmbeddedRegistry, write: Write, tmp_path: Path) -> None:
     assert main([write(an_object(registry.address, verify=VERIFY)), "--output", str(tmp_path / "out")]) == 1
     assert not (tmp_path / "out").exists()
