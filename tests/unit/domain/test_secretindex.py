@@ -122,6 +122,20 @@ def test_an_object_that_comes_back_unchanged_keeps_what_its_service_account_brin
     assert index.users("team", "pull") == (APP,)
 
 
+def test_what_a_service_account_brings_reaches_those_that_still_name_it() -> None:
+    """It is forgotten with the last of them."""
+    index = SecretIndex()
+    index.put(APP, Named(account="puller"))
+    index.put(OTHER, Named(account="puller"))
+    index.learn("team", "puller", frozenset({"pull"}))
+    index.drop(APP)
+    assert index.users("team", "pull") == (OTHER,)
+
+    index.drop(OTHER)
+    index.put(APP, Named(account="puller"))
+    assert index.users("team", "pull") == ()
+
+
 names = st.frozensets(st.sampled_from(["s1", "s2", "s3"]))
 keys = st.tuples(st.sampled_from(["ns1", "ns2"]), st.sampled_from(["a", "b", "c"]))
 accounts = st.tuples(st.sampled_from(["ns1", "ns2"]), st.sampled_from(["sa1", "sa2"]))

@@ -121,6 +121,14 @@ def test_a_bad_url_stalls_and_counts_as_observed() -> None:
     assert status.observed_generation == 1
 
 
+def test_a_failure_without_a_condition_of_its_own_is_told_by_ready_alone() -> None:
+    failure = Failure(None, "FeatureGateDisabled", "not enabled", stalls=True)
+
+    status = s.concluded(SOURCE, s.Status(), a_report(failure=failure), NOW)
+
+    assert told(status) == {"Stalled": ("True", "FeatureGateDisabled"), "Ready": ("False", "FeatureGateDisabled")}
+
+
 def test_a_mended_url_ends_the_stall() -> None:
     stalled = s.concluded(SOURCE, s.Status(), a_report(failure=BAD_URL), NOW)
 
