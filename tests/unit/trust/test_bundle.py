@@ -9,6 +9,7 @@ import pytest
 
 from devkit.signer import statement, to_json
 from ocisource.domain.evidence import BundleSignature
+from ocisource.trust.bundle import open_bundle
 
 
 def judge(bench, content: bytes, signer=None):
@@ -128,6 +129,19 @@ def test_without_our_digest_among_the_subjects_it_is_another_artifact(bench, sub
     assert reason.startswith("signature is for another digest")
 
 
+@pytest.mark.parametrize(
+    ("subjects", "named"),
+    [
+        ([{"digest": {"sha512": "x"}}, {"digest": {"sha256": "x"}}, {"digest": {"sha256": "y"}}], "'sha256:x'"),
+        ([{"digest": {"sha256": 5}}], "(none)"),
+        ([], "(none)"),
+    ],
+)
+def test_the_first_digest_that_another_artifact_has_is_named(bench, subjects, named):
+    reason = judge(bench, signed_statement(bench, subject=subjects)).reason
+    assert reason == f"signature is for another digest {named}"
+
+
 def test_another_payload_type_is_refused_though_signed(bench):
     content = bench.signer().bundle_over(statement(bench.digest), "application/json")
     assert judge(bench, content).reason.startswith("envelope's payloadType is 'application/json'")
@@ -170,16 +184,17 @@ def test_a_bundle_about_a_bare_file_is_not_a_signature_of_an_artifact(bench):
 
 
 @pytest.mark.parametrize(
-    "media_type",
+    ("media_type", "version"),
     [
-        "application/vnd.dev.sigstore.bundle+json;version=0.1",
-        "application/vnd.dev.sigstore.bundle+json;version=0.2",
-        "application/vnd.dev.sigstore.bundle+json;version=0.3",
-        "application/vnd.dev.sigstore.bundle.v0.3+json",
+        ("application/vnd.dev.sigstore.bundle+json;version=0.1", "0.1"),
+        ("application/vnd.dev.sigstore.bundle+json;version=0.2", "0.2"),
+        ("application/vnd.dev.sigstore.bundle+json;version=0.3", "0.3"),
+        ("application/vnd.dev.sigstore.bundle.v0.3+json", "0.3"),
     ],
 )
-def test_all_versions_in_use_are_read(bench, media_type):
+def test_all_versions_in_use_are_read(bench, media_type, version):
     assert judge(bench, changed(bench, mediaType=media_type)).accepted
+    assert open_bundle(changed(bench, mediaType=media_type)).version == version
 
 
 @pytest.mark.parametrize(

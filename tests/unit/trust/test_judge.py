@@ -11,7 +11,9 @@ def test_what_cannot_be_read_does_not_count_and_says_why(bench):
     ring = bench.ring(bench.signer())
     assert bench.judge(ring, Unreadable("x", "blob is missing")).reason == "blob is missing"
     assert bench.judge(ring, Unreadable("x", "")).reason == "cannot be read"
-    assert bench.judge(ring, Unreadable("x", "\n\x07" * 4000)).reason.isprintable()
+    long = bench.judge(ring, Unreadable("x", "\n\x07" * 4000)).reason
+    assert long.isprintable()
+    assert len(long) == 300
 
 
 def test_an_accident_is_a_refusal_and_is_told(bench, caplog):
@@ -25,6 +27,12 @@ def test_an_accident_is_a_refusal_and_is_told(bench, caplog):
         (record,) = caplog.records
         assert (record.levelname, bool(record.exc_info)) == ("ERROR", True)
         assert judgement.checks[-1].detail == judgement.reason
+
+
+def test_a_refusal_is_no_accident_and_leaves_no_trace(bench, caplog):
+    """A registry must not be able to fill the log."""
+    assert not bench.judge(bench.ring(bench.signer()), BundleSignature("x", b"{}")).accepted
+    assert not caplog.records
 
 
 def test_what_a_policy_of_keys_does_not_know_does_not_count(bench):

@@ -193,6 +193,11 @@ def test_the_same_entry_twice_is_no_second_witness(sigstore):
     entry = signing.logged(sealed)
     made = assemble(sealed, [entry, entry])
     assert refused(policy(sigstore), bundle(made)) == "bundle holds the same log entry twice"
+    # Protobuf JSON has three ways to write the first entry's index.
+    first = json.loads(assemble(sealed, [replace(entry, index=0)] * 2))
+    for index in ("0", 0, None):
+        first["verificationMaterial"]["tlogEntries"][1]["logIndex"] = index
+        assert refused(policy(sigstore), bundle(to_json(first))) == "bundle holds the same log entry twice"
 
 
 def test_an_entry_of_rekor_v1_may_come_without_a_proof_in_the_first_version_only(sigstore):
@@ -246,6 +251,14 @@ def test_a_bad_timestamp_beside_a_good_time_does_no_harm(sigstore, foreign):
     assert judge(policy(sigstore), bundle(made)).accepted
 
 
+def test_of_several_bad_timestamps_the_first_one_s_reason_is_told(sigstore, foreign):
+    signing = sigstore.identity()
+    sealed = signing.seal(statement(DIGEST))
+    strange, other = replace(signing, tsa=foreign.tsa).stamped(sealed), signing.stamped(signing.seal(b"{}"))
+    for stamps, words in (([strange, other], "not by a trusted authority"), ([other, strange], "another signature")):
+        assert words in refused(policy(sigstore), bundle(assemble(sealed, [signing.logged(sealed, "v2")], stamps)))
+
+
 def test_a_legacy_signature_may_have_a_timestamp_too(sigstore, foreign):
     signing = sigstore.identity()
     sealed = signing.seal(signing_payload(DIGEST, "x"), None)
@@ -255,6 +268,7 @@ def test_a_legacy_signature_may_have_a_timestamp_too(sigstore, foreign):
 
     good = judge(policy(sigstore), made(signing.stamped(sealed, NOW + 90)))
     assert good.checks[5].detail == "2025-06-15T15:07:40Z, 2025-06-15T15:08:10Z"
+    assert good.signer.endswith(", 2025-06-15T15:07:40Z"), "the log's own time comes first"
     late = judge(policy(sigstore), made(signing.stamped(sealed, NOW + 7200)))
     assert late.checks[-1].name == "certificate chain", "the certificate must hold at every time that is vouched for"
 
@@ -339,6 +353,7 @@ def test_a_certificate_that_no_ct_log_saw_is_refused(sigstore, form):
         ("-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----", "is not base64"),
         ("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----", "is empty"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" * 33, "more than 32 certificates"),
+        ("-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n" * 32, "is not base64"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN X-----", "is not a PEM certificate"),
     ],
 )

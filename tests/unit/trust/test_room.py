@@ -71,11 +71,12 @@ def test_a_root_of_ones_own_replaces_the_public_one_wholly(sigstore):
 def test_a_secret_without_the_root_is_named(data):
     """H6: read with a key, too."""
     verify = Verify("cosign", "pub" if data is not None else "", "root", ANYBODY)
-    with pytest.raises(TrustError) as caught:
-        room().policy(verify, Material("apps", data, {"root.json": b"{}"}), SUBJECT)
-    assert str(caught.value) == (
-        "failed to read trusted root from secret 'apps/root': 'trusted_root.json' not found in secret 'apps/root'"
-    )
+    for root in ({"root.json": b"{}"}, {}):
+        with pytest.raises(TrustError) as caught:
+            room().policy(verify, Material("apps", data, root), SUBJECT)
+        assert str(caught.value) == (
+            "failed to read trusted root from secret 'apps/root': 'trusted_root.json' not found in secret 'apps/root'"
+        )
 
 
 def test_a_root_that_cannot_be_used_is_named_with_its_field(sigstore):
@@ -96,6 +97,14 @@ def test_identities_can_be_required(sigstore):
         strict.policy(Verify("cosign"), Material("apps"), SUBJECT)
     assert accepts(strict.policy(Verify("cosign", identities=ANYBODY), Material("apps"), SUBJECT), sigstore)
     strict.policy(Verify("cosign", "pub"), Material("apps", {}), SUBJECT)
+    assert accepts(room(sigstore.trusted_root).policy(Verify("cosign"), Material("apps"), SUBJECT), sigstore)
+
+
+def test_a_root_is_read_once_however_many_objects_share_it(sigstore):
+    """Reading one takes longer than judging a signature."""
+    shared = room(sigstore.trusted_root)
+    one, two = (shared.policy(Verify("cosign"), Material(namespace), SUBJECT) for namespace in ("apps", "team"))
+    assert one.root is two.root
 
 
 def test_notation_needs_a_secret():
