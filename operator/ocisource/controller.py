@@ -126,8 +126,7 @@ class Controller:
         except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
             logger.error("the API server did not take the outcome of the pass: %s", error, extra=about(*key))  # noqa: TRY400
             result = Result(failed=True)
-        outcome = "error" if result.failed else "stalled" if result.stalled else "success"
-        self._desk.gauges.passed(*key, time.monotonic() - started, outcome)
+        self._desk.gauges.passed(*key, time.monotonic() - started, result.word)
         return result
 
     async def _pass(self, key: Key, obj: dict[str, Any]) -> Result:

@@ -228,7 +228,7 @@ class Gauges(Protocol):
     """Where passes are counted (flux-compat G7)."""
 
     def passed(self, namespace: str, name: str, seconds: float, result: str, /) -> None:
-        """`result` is success, error or stalled."""
+        """`result` is success, requeue_after (success, and the next pass is planned), error or stalled."""
         ...
 
     def forget(self, namespace: str, name: str, /) -> None: ...

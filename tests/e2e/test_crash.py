@@ -251,6 +251,31 @@ def test_stopped_during_passes_that_never_end_it_gives_them_up(
     assert strays(operator.storage) == []
 
 
+def test_a_second_signal_gives_passes_up_at_once(new_operator: Callable[..., Operator], fleet: Fleet) -> None:
+    """Without a trace of them: the objects say what they said before, and nothing lies around."""
+    gate = Gate()
+    fleet.registry.content.fault = gate.fault()
+    fleet.declare(5, 100_000)
+    operator = new_operator()
+    operator.start()
+    await_true(lambda: gate.waiting == 5, 20, "passes that have half of their layer")
+    operator.signal(signal.SIGTERM)
+    await_true(lambda: "stopping: " in operator.log(), 5, "the operator saying that it stops")
+    assert operator.exit_code is None
+    assert operator.stop(within=5) < 5
+    assert "stopping at once: " in operator.log()
+    assert tarballs(operator.storage) == {}
+    assert strays(operator.storage) == []
+    for each in fleet.objects():
+        assert "artifact" not in each["status"]
+        assert each["status"]["observedGeneration"] == -1
+
+    fleet.registry.content.fault = None
+    operator.start()
+    fleet.await_ready()
+    operator.stop()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_while_the_api_server_does_not_answer(tmp_path: Path, number: signal.Signals) -> None:
     """Signals count from the beginning. To the first process of a container one without a handler is lost."""

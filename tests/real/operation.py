@@ -52,6 +52,14 @@ class Operator:
     def address(self) -> str:
         return f"127.0.0.1:{self._process.ports[0]}"
 
+    @property
+    def metrics_address(self) -> str:
+        return f"127.0.0.1:{self._process.ports[1]}"
+
+    @property
+    def health_address(self) -> str:
+        return f"127.0.0.1:{self._process.ports[2]}"
+
     def start(self) -> None:
         """Returns when it watches. Raises StartError with the end of its log."""
         if self._process.ports:
@@ -102,7 +110,7 @@ class Operator:
 
     def metrics(self) -> str:
         """The page behind /metrics."""
-        return fetch(f"http://127.0.0.1:{self._process.ports[1]}/metrics").decode()
+        return fetch(f"http://{self.metrics_address}/metrics").decode()
 
 
 def fetch(url: str) -> bytes:

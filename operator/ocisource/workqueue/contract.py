@@ -22,6 +22,13 @@ class Result:
     failed: bool = False
     stalled: bool = False
 
+    @property
+    def word(self) -> str:
+        """How the pass is counted (flux-compat G7)."""
+        if self.failed or self.stalled:
+            return "error" if self.failed else "stalled"
+        return "success" if self.after is None else "requeue_after"
+
 
 @dataclass(frozen=True)
 class QueueStats:
