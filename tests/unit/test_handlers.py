@@ -72,6 +72,7 @@ class FakeServer:
         self.token = "good"
         self.seen: list[tuple[str, str]] = []
         self.refused = 0
+        self.streaming = threading.Event()
         self.config = ClusterConfig(server="")
         self._stream: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
@@ -115,6 +116,7 @@ class FakeServer:
     async def watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
+        self.streaming.set()
         while True:
             event = await self._stream.get()
             await response.write(json.dumps(event).encode() + b"\n")
@@ -210,6 +212,7 @@ async def test_a_token_that_was_renewed_is_used(server: FakeServer) -> None:
     server.token = "old"
     async with opened(ClusterConfig(server=server.config.server, token=lambda: token[0])) as door:
         await door.until(lambda: len(door.told) == 1)
+        assert await asyncio.to_thread(server.streaming.wait, 10)  # else the watch still comes with the old one
         server.token = token[0] = "new"
         server.send("ERROR", {"kind": "Status", "code": 410, "message": "too old"})
         await door.until(lambda: len(door.told) == 2)

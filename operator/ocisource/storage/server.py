@@ -133,9 +133,9 @@ def metrics(render: Callable[[], str]) -> web.Application:
     return application
 
 
-def debug(pages: Mapping[str, Callable[[], object]]) -> web.Application:
+def debug(pages: Mapping[str, Callable[[], object]], *, patience: float = 5.0) -> web.Application:
     """Answers `/debug/<name>` with what the page of that name says, as JSON. Pages run on the loop that calls this;
-    one that does not answer within a few seconds says so: then that loop stands still."""
+    if none answers within `patience` seconds that loop stands still, and the answer says so."""
     home = asyncio.get_running_loop()
 
     async def show(request: web.Request) -> web.Response:
@@ -144,7 +144,7 @@ def debug(pages: Mapping[str, Callable[[], object]]) -> web.Application:
             raise web.HTTPNotFound(text=f"there are {', '.join(pages)}\n")
         asked = asyncio.run_coroutine_threadsafe(_called(page), home)
         try:
-            said = await asyncio.wait_for(asyncio.wrap_future(asked), _FAREWELL)
+            said = await asyncio.wait_for(asyncio.wrap_future(asked), patience)
         except TimeoutError:
             raise web.HTTPGatewayTimeout(text="the loop that reconciles does not answer\n") from None
         return web.json_response(said, dumps=lambda value: json.dumps(value, indent=2) + "\n")

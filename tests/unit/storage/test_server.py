@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import select
 import socket
+import threading
+import urllib.error
+import urllib.request
 
 import aiohttp
 import pytest
 from yarl import URL
 
 from ocisource.storage.listeners import AddressError, bound, listen
-from ocisource.storage.server import Servers, artifacts, health, metrics
+from ocisource.storage.server import Servers, artifacts, debug, health, metrics
 from unit.storage.layers import DIGEST, OTHER, layer, publish
 
 FOLDER = "/ocirepository/default/app"
@@ -268,6 +272,46 @@ async def test_metrics_are_rendered_for_each_scrape(client, servers):
         async with client.get(base + "/metrics") as answer:
             assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
             assert await answer.text() == expected
+
+
+# --- standing by, and what the operator is at
+
+
+async def test_who_stands_by_is_ready_and_serves_no_artifact(client, servers, store, tmp_path):
+    """G5: what lies on its disk may be old; a client that is asked to comes again."""
+    await publish(store, layer(("a", b"1")))
+    leading = [False]
+    application = artifacts(tmp_path, leads=lambda: leading[0])
+    base = "http://" + await servers.add("--storage-addr", "127.0.0.1:0", application)
+    for path in (PATH, PATH.rpartition("/")[0] + "/latest.tar.gz", "/nothing"):
+        async with client.get(base + path) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert "stands by" in await answer.text()
+    async with client.get(base + "/") as answer:
+        assert answer.status == 200
+    leading[0] = True
+    async with client.get(base + PATH) as answer:
+        assert answer.status == 200
+
+
+async def test_pages_are_made_on_the_loop_that_they_tell_of(client, servers):
+    def page():
+        return {"thread": threading.get_ident(), "task": asyncio.current_task().get_name()}
+
+    base = "http://" + await servers.add("--debug-addr", "127.0.0.1:0", debug({"queue": page}))
+    async with client.get(base + "/debug/queue") as answer:
+        assert answer.content_type == "application/json"
+        assert (await answer.json())["thread"] == threading.get_ident()
+    for path in ("/debug/other", "/debug/", "/"):
+        async with client.get(base + path) as answer:
+            assert answer.status == 404
+
+
+async def test_a_loop_that_stands_still_is_told_as_such(servers):
+    application = debug({"queue": dict}, patience=0.2)
+    base = "http://" + await servers.add("--debug-addr", "127.0.0.1:0", application)
+    with pytest.raises(urllib.error.HTTPError, match="504"):
+        urllib.request.urlopen(base + "/debug/queue", timeout=5)  # which is what stops it
 
 
 # --- addresses
