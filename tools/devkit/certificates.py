@@ -63,16 +63,30 @@ class Authority:
 
     def server_context(self, *names: str, clients: Authority | None = None) -> ssl.SSLContext:
         """What a server of these names listens with; `clients` is who vouches for those that it lets in."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pair = self.server(*names)
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(pair.certificate + pair.key)
-            file.flush()
-            context.load_cert_chain(file.name)
+        context = self.context(self.server(*names))
         if clients is not None:
             context.load_verify_locations(cadata=clients.pem.decode())
             context.verify_mode = ssl.CERT_REQUIRED
         return context
+
+    @staticmethod
+    def context(pair: Pair) -> ssl.SSLContext:
+        """What a server listens with that shows this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pair.certificate + pair.key)
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    @staticmethod
+    def encrypted(key: bytes, password: bytes) -> bytes:
+        """The key, locked with a password."""
+        return serialization.load_pem_private_key(key, None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(password),
+        )
 
     def _issue(self, name: str, purpose: x509.ObjectIdentifier, *extensions: tuple[x509.ExtensionType, bool]) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -13,7 +13,7 @@ import ipaddress
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -26,12 +26,14 @@ _HEADERS = 64 * 1024
 @dataclass(frozen=True)
 class Passed:
     """One thing that a proxy was asked for: `CONNECT`, the method of a request in clear, or `SOCKS`; and for where, as
-    host:port. `let` tells whether it was let through, `line` what was read of the request."""
+    host:port. `let` tells whether it was let through, `line` and `headers` (names in lower case)
+    what was read of the request."""
 
     kind: str
     target: str
     let: bool
     line: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class _Proxy:
@@ -105,7 +107,7 @@ class ForwardProxy(_Proxy):
             method, address, _ = line.split(" ", 2)
             target = address if method == "CONNECT" else _authority(address)
             if not self._admits(headers):
-                self.passed.append(Passed(method, target, let=False, line=line))
+                self.passed.append(Passed(method, target, let=False, line=line, headers=headers))
                 writer.write(
                     b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=proxy\r\n"
                     b"Content-Length: 0\r\n\r\n"
@@ -113,7 +115,7 @@ class ForwardProxy(_Proxy):
                 await writer.drain()
                 return
             there = await self.open(target)
-            self.passed.append(Passed(method, target, let=there is not None, line=line))
+            self.passed.append(Passed(method, target, let=there is not None, line=line, headers=headers))
             if there is None:
                 writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()

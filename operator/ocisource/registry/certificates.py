@@ -21,7 +21,8 @@ REMEMBERED = 128
 class Certificates:
     """The TLS context of each access; equal material has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._contexts: OrderedDict[TLS | None, ssl.SSLContext] = OrderedDict()
         self._flight: Flight[TLS | None, ssl.SSLContext] = Flight()
 
@@ -39,7 +40,7 @@ class Certificates:
         if context is None:
             context = await self._flight.join(tls, partial(asyncio.to_thread, made, tls))
             self._contexts[tls] = context
-            if len(self._contexts) > REMEMBERED:
+            if len(self._contexts) > self._remembered:
                 self._contexts.popitem(last=False)
         self._contexts.move_to_end(tls)
         return context

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from ocisource.registry.retries import STATUSES
 # Query keys that the protocol itself uses. Any other value may be a signed address, so it is not shown.
 _SHOWN_KEYS = frozenset({"scope", "service", "mount", "from", "digest", "n", "last"})
 _BODY_SHOWN = 1024
+# A TLS alert, as the ssl module tells it.
+_ALERT = re.compile(r"\[SSL: \w+\] (?:\w+ alert )?(?P<what>.*?)(?: \(\S+\))?")
 
 
 class Unanswered(RegistryError):
@@ -139,8 +142,6 @@ def _reason(error: BaseException) -> tuple[str, bool]:
     """A sentence about a transport error, and whether another try may help."""
     temporary = True
     match error:
-        case NoWay():
-            text, temporary = str(error), error.temporary
         case aiohttp.ClientHttpProxyError():
             text, temporary = f"proxyconnect tcp: {error.status} {error.message}", error.status in STATUSES
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
@@ -151,8 +152,8 @@ def _reason(error: BaseException) -> tuple[str, bool]:
             text = "EOF"
         case aiohttp.ClientPayloadError():
             text = "unexpected EOF"
-        case ssl.SSLError():
-            text, temporary = _tls(error), False
+        case OSError() if alert := _ALERT.fullmatch(error.strerror or ""):  # the server hung up on us, and says why
+            text, temporary = f"remote error: tls: {alert['what']}", False
         case OSError():
             text = _system(error)
         case aiohttp.ClientResponseError():
@@ -171,8 +172,8 @@ def _unconnected(
             return f"tls: failed to verify certificate: {_certificate(error.certificate_error)}", False
         case aiohttp.ClientConnectorSSLError():
             return _tls(error.os_error), False
-        case aiohttp.ClientConnectorDNSError(os_error=NoWay() as forbidden):
-            return _reason(forbidden)
+        case aiohttp.ClientConnectorError(os_error=NoWay() as why):
+            return str(why), why.temporary
         case aiohttp.ClientConnectorDNSError():
             temporary = error.os_error.errno == socket.EAI_AGAIN
             return f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}", temporary

@@ -3,14 +3,15 @@ the first such proxy: the library is one that few need."""
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
 from ocisource.registry.errors import NoWay
 
 if TYPE_CHECKING:
-    import aiohttp
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -22,7 +23,7 @@ _REFUSALS = frozenset({None, 2, 7, 8})
 
 
 class _Connector(ProxyConnector):
-    """Raises NoWay for what the proxy has to say."""
+    """Fails in the terms of aiohttp, which the library's errors are not."""
 
     async def connect(
         self,
@@ -33,9 +34,15 @@ class _Connector(ProxyConnector):
         try:
             return await super().connect(req, traces, timeout)
         except ProxyError as error:
-            raise NoWay(f"socks connect: {error}", temporary=error.error_code not in _REFUSALS) from error
+            refusal = NoWay(f"socks connect: {error}", temporary=error.error_code not in _REFUSALS)
+            raise aiohttp.ClientConnectorError(req.connection_key, refusal) from error
         except (ProxyConnectionError, ProxyTimeoutError) as error:
-            raise NoWay(f"socks connect: {error}", temporary=True) from error
+            failure = NoWay(f"socks connect: {error}", temporary=True)
+            raise aiohttp.ClientConnectorError(req.connection_key, failure) from error
+        except ssl.SSLCertVerificationError as error:
+            raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
+        except ssl.SSLError as error:
+            raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
 
 
 def connector(proxy: Proxy, **settings: Any) -> aiohttp.TCPConnector:

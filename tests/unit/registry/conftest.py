@@ -8,6 +8,8 @@ import pytest
 
 from devkit.ocihttp import RegistryServer
 from ocisource.domain.access import Access, Credentials, Repository
+from ocisource.domain.certificates import TLS
+from ocisource.domain.proxies import Proxy
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import Limits
 
@@ -65,8 +67,10 @@ def to() -> To:
         credentials: Credentials | None = None,
         *,
         insecure: bool = False,
+        tls: TLS | None = None,
+        proxy: Proxy | None = None,
     ) -> Access:
         address = server if isinstance(server, str) else server.address
-        return Access(Repository(address, repository), insecure, credentials)
+        return Access(Repository(address, repository), insecure, credentials, tls, proxy)
 
     return access
