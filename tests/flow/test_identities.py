@@ -16,6 +16,7 @@ from ocisource.domain.access import Credentials
 from ocisource.domain.accounts import ServiceAccount
 from ocisource.domain.clouds import CloudAccess
 from ocisource.domain.keychain import DOCKER_CONFIG_JSON
+from ocisource.domain.proxies import Proxy
 
 FAILED = ("True", "AuthenticationFailed")
 REFUSED = ("True", "OCIArtifactPullFailed")
@@ -293,6 +294,16 @@ async def test_what_the_cloud_says_no_with_is_told(world: World) -> None:
 
     assert world.conditions()["FetchFailed"] == FAILED
     assert world.message() == "failed to get credential from aws: the role may not be assumed"
+
+
+async def test_the_objects_proxy_is_on_the_way_to_the_cloud_too(world: World) -> None:
+    """E9"""
+    world.secrets.put("proxy", {"address": b"http://127.0.0.1:1", "username": b"user", "password": b"right"})
+    world.declare(ref={"tag": "1.0.0"}, provider="aws", proxySecretRef={"name": "proxy"})
+    await world.passes()
+
+    proxy = Proxy("http", "127.0.0.1", 1, "user", "right")
+    assert world.clouds.asked == [CloudAccess("aws", host(world), None, proxy)]
 
 
 async def test_no_cloud_is_asked_for_a_url_that_names_nothing(world: World) -> None:

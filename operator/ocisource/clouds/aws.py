@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import closing
 from typing import Any
 
 import botocore.session  # type: ignore[import-untyped]  # botocore has no types
@@ -45,14 +46,15 @@ class AWS:
         region = _region(place)
         # Nobody else's credentials may come in: the request is not signed, and the session holds what it brings.
         stranger = botocore.session.Session()
-        sts = stranger.create_client("sts", region, config=_config(proxy, signature_version=botocore.UNSIGNED))
         name = f"{account.name}.{account.namespace}.{region}.fluxcd.io"[:LONGEST_SESSION_NAME]
-        answer = _answer(
-            sts.assume_role_with_web_identity,
-            RoleArn=role_arn(account),
-            RoleSessionName=name,
-            WebIdentityToken=token,
-        )
+        config = _config(proxy, signature_version=botocore.UNSIGNED)
+        with closing(stranger.create_client("sts", region, config=config)) as sts:
+            answer = _answer(
+                sts.assume_role_with_web_identity,
+                RoleArn=role_arn(account),
+                RoleSessionName=name,
+                WebIdentityToken=token,
+            )
         session = botocore.session.Session()
         found = answer["Credentials"]
         session.set_credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
@@ -82,8 +84,9 @@ def _session(place: str) -> Any:
 
 def _registry_token(session: Any, place: str, proxy: str) -> Token:
     public = place == PUBLIC_ECR
-    client = session.create_client("ecr-public" if public else "ecr", _region(place), config=_config(proxy))
-    found = _answer(client.get_authorization_token).get("authorizationData")
+    service = "ecr-public" if public else "ecr"
+    with closing(session.create_client(service, _region(place), config=_config(proxy))) as client:
+        found = _answer(client.get_authorization_token).get("authorizationData")
     data = found if public or not found else found[0]
     if not data:
         raise CloudError("failed to create artifact registry credentials: no authorization data returned")

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class Azure:
             credential = _own_credential(_options(proxy))
         except ValueError as error:
             raise CloudError(f"failed to create provider access token for the controller: {_told(error)}") from error
-        return _registry_token(credential, place, proxy, "the controller")
+        with closing(credential):
+            return _registry_token(credential, place, proxy, "the controller")
 
     def granted(self, place: str, account: ServiceAccount, token: str, proxy: str) -> Token:
         """The identity that the ServiceAccount is annotated with, by its token."""
@@ -68,19 +70,23 @@ class Azure:
         except ValueError as error:
             told = f"failed to create provider access token for service account '{account}': {_told(error)}"
             raise CloudError(told) from error
-        return _registry_token(credential, place, proxy, f"service account '{account}'")
+        with closing(credential):
+            return _registry_token(credential, place, proxy, f"service account '{account}'")
 
 
 def open_provider() -> Azure:
     return Azure()
 
 
-def _own_credential(options: dict[str, Any]) -> TokenCredential:
+def _own_credential(
+    options: dict[str, Any],
+) -> EnvironmentCredential | WorkloadIdentityCredential | ManagedIdentityCredential:
     """The first that is configured, and no other one. Nothing is started to ask for one."""
     known = os.environ
     principal = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID"} <= known.keys()
     if principal and ("AZURE_CLIENT_SECRET" in known or "AZURE_CLIENT_CERTIFICATE_PATH" in known):
-        return EnvironmentCredential(**options)
+        # An authority that is no public one, which the environment names, is known to nobody else.
+        return EnvironmentCredential(disable_instance_discovery="AZURE_AUTHORITY_HOST" in known, **options)
     if principal and "AZURE_FEDERATED_TOKEN_FILE" in known:
         return WorkloadIdentityCredential(**options)
     return ManagedIdentityCredential(client_id=known.get("AZURE_CLIENT_ID"), **options)

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 import google.auth
 from google.auth import identity_pool
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
-from requests import RequestException, Session
 
 from ocisource.clouds.tokens import Token
 from ocisource.domain.access import Credentials
@@ -53,10 +53,10 @@ class GCP:
 
     def own(self, _place: str, proxy: str) -> Token:
         """The operator's own identity: application default credentials, or the metadata server's."""
-        request = _Request(proxy)
         try:
-            credentials, _ = google.auth.default(SCOPES, request)
-            credentials.refresh(request)  # type: ignore[no-untyped-call]  # the library has types here and there
+            with closing(_Request(proxy)) as request:
+                credentials, _ = google.auth.default(SCOPES, request)
+                credentials.refresh(request)  # type: ignore[no-untyped-call]  # the library has types here and there
         except (GoogleAuthError, ValueError) as error:
             raise CloudError(f"failed to create provider access token for the controller: {_told(error)}") from error
         return _token(credentials)
@@ -74,7 +74,8 @@ class GCP:
             scopes=list(SCOPES),
         )
         try:
-            credentials.refresh(_Request(proxy))  # type: ignore[no-untyped-call]  # as above
+            with closing(_Request(proxy)) as request:
+                credentials.refresh(request)  # type: ignore[no-untyped-call]  # as above
         except (GoogleAuthError, ValueError) as error:
             told = f"failed to create provider access token for service account '{account}': {_told(error)}"
             raise CloudError(told) from error
@@ -98,12 +99,15 @@ class _Shown(identity_pool.SubjectTokenSupplier):
 class _Request(Request):
     """HTTP by the proxy of the object, if it has one, with an end to each request."""
 
-    def __init__(self, proxy: str = "") -> None:
-        session = Session()
+    def __init__(self, proxy: str = "", *, straight: bool = False) -> None:
+        super().__init__()
         if proxy:
-            session.proxies = {"http": proxy, "https": proxy}
-            session.trust_env = False
-        super().__init__(session)
+            self.session.proxies = {"http": proxy, "https": proxy}
+        if proxy or straight:
+            self.session.trust_env = False
+
+    def close(self) -> None:
+        self.session.close()
 
     def __call__(
         self, url: str, method: str = "GET", body: Any = None, headers: Any = None, timeout: Any = None, **more: Any
@@ -143,15 +147,13 @@ def _metadata(path: str, what: str) -> str:
     told = f"failed to get GKE cluster {what} from the metadata service"
     hint = "(outside of GKE the service account needs the annotation gcp.auth.fluxcd.io/workload-identity-provider)"
     try:
-        with Session() as session:
-            session.trust_env = False  # it is on the node itself
-            url = f"http://{host}/computeMetadata/v1/{path}"
-            answer = session.get(url, headers={"Metadata-Flavor": "Google"}, timeout=ANSWER_SECONDS)
-    except RequestException as error:
+        with closing(_Request(straight=True)) as request:  # the metadata server is on the node itself
+            answer = request(f"http://{host}/computeMetadata/v1/{path}", headers={"Metadata-Flavor": "Google"})
+    except TransportError as error:
         raise CloudError(f"{told}: no answer from {host} {hint}") from error
-    value = answer.text.strip()
-    if answer.status_code != 200 or not value:
-        raise CloudError(f"{told}: {host} answered {answer.status_code} {hint}")
+    value = str(answer.data.decode(errors="replace")).strip()
+    if answer.status != 200 or not value:
+        raise CloudError(f"{told}: {host} answered {answer.status} {hint}")
     return value
 
 

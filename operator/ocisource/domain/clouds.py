@@ -7,10 +7,11 @@ a host that only begins like one (J16).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ocisource.domain.accounts import ServiceAccount
 from ocisource.domain.errors import CloudError
+from ocisource.domain.proxies import Proxy
 
 PUBLIC_ECR = "public.ecr.aws"
 
@@ -22,6 +23,7 @@ _ACR = re.compile(r".+\.(azurecr\.io|azurecr\.cn|azurecr\.de|azurecr\.us)")
 _GAR = re.compile(r"((.+\.)?gcr\.io)|(.+-docker\.pkg\.dev)|(docker\.s3nsregistry\.fr)")
 
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}")
+_DIRECTORY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,252}")
 _EMAIL = re.compile(r"[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com")
 _FEDERATION = re.compile(
     r"projects/[0-9]{1,30}/locations/global/workloadIdentityPools/[^/]{1,100}/providers/[^/]{1,100}"
@@ -42,8 +44,8 @@ class CloudAccess:
     provider: str
     registry: str
     account: ServiceAccount | None = None
-    proxy: str = field(default="", repr=False)
-    """The URL of the proxy on the way to the cloud, with its credentials; "" for that of the environment."""
+    proxy: Proxy | None = None
+    """On the way to the cloud; None for that of the environment."""
 
 
 def ecr_region(registry: str) -> str:
@@ -82,10 +84,9 @@ def azure_identity(account: ServiceAccount) -> tuple[str, str]:
     """Tenant and client id of the ServiceAccount's Azure identity. Raises CloudError."""
     found = []
     for what, key in (("tenant", TENANT_ID), ("client", CLIENT_ID)):
-        value = account.annotations.get(key)
-        if not value:
+        if not account.annotations.get(key):
             raise _unusable(account, f"azure {what} ID is not set in the service account annotation {key}")
-        found.append(value)
+        found.append(_annotated(account, key, _DIRECTORY))
     return found[0], found[1]
 
 

@@ -10,6 +10,7 @@ from ocisource.domain.accounts import ServiceAccount
 from ocisource.domain.clouds import CloudAccess
 from ocisource.domain.errors import AccountMissing, CloudError, SecretError, SecretMissing
 from ocisource.domain.keychain import Keychain, parse_secret
+from ocisource.domain.proxies import Proxy
 from ocisource.domain.reference import parse_url
 from ocisource.domain.source import Source
 from ocisource.reconcile import steps, transport
@@ -41,7 +42,7 @@ class Admission:
             repository = parse_url(source.url)
         credentials = keychain.credentials(repository) if keychain else None
         if asks_cloud:
-            credentials = await self._from_cloud(repository)
+            credentials = await self._from_cloud(repository, proxy)
         return Access(repository, source.insecure, credentials, tls, proxy)
 
     async def _keychain(self) -> Keychain | None:
@@ -80,12 +81,12 @@ class Admission:
         except SecretError as error:
             raise SecretError(f"{told}failed to get secret '{place}': {error}") from error
 
-    async def _from_cloud(self, repository: Repository) -> Credentials:
+    async def _from_cloud(self, repository: Repository, proxy: Proxy | None) -> Credentials:
         """What the cloud of `spec.provider` gives for the registry (flux-compat E6, C7)."""
         identities = self._rooms.identities
         async with steps.cloud(self._source.provider).until(self._deadline):
             account = await self._cloud_account()
-            asked = CloudAccess(self._source.provider, repository.registry, account)
+            asked = CloudAccess(self._source.provider, repository.registry, account, proxy)
             return await identities.clouds.credentials(asked)
 
     async def _cloud_account(self) -> ServiceAccount | None:

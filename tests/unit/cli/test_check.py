@@ -227,6 +227,50 @@ def test_a_secret_file_holds_secrets_only(write: Write, capsys: pytest.CaptureFi
     assert "--secret-file takes Secrets only" in capsys.readouterr().err
 
 
+def test_a_service_account_is_read_from_the_files_too(
+    registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """E2"""
+    account = {"kind": "ServiceAccount", "metadata": {"namespace": "team", "name": "puller"}}
+    source = an_object(registry.address, serviceAccountName="puller")
+
+    assert main([write(source)]) == 1
+    assert "serviceaccount 'team/puller' not found (no file holds it: add its YAML)" in capsys.readouterr().out
+    assert main([write(source, account)]) == 0
+    assert main([write(source, {**account, "imagePullSecrets": [{"name": "nope"}]})]) == 1
+    assert "failed to get image pull secret for serviceaccount 'team/puller'" in capsys.readouterr().out
+
+
+def test_without_a_cluster_no_service_account_asks_a_cloud(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E6"""
+    account = {
+        "kind": "ServiceAccount",
+        "metadata": {
+            "namespace": "team",
+            "name": "puller",
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/reader"},
+        },
+    }
+    registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    path = write(an_object(registry, provider="aws", serviceAccountName="puller"), account)
+
+    assert main([path]) == 1
+    assert (
+        "failed to get credential from aws: without a cluster there is no token for service account 'team/puller'"
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"metadata": {}}, {"metadata": {"name": "a"}, "imagePullSecrets": ["pull"]}])
+def test_a_service_account_that_is_none_is_bad_input(
+    wrong: dict[str, object], registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([write(an_object(registry.address), {"kind": "ServiceAccount", **wrong})]) == 2
+    assert "this is no ServiceAccount: metadata.name is required" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("secrets", "told"),
     [
