@@ -11,10 +11,11 @@ import asyncio
 import base64
 import ipaddress
 import struct
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class _Proxy:
             return await asyncio.open_connection(host.strip("[]"), int(port))
         except OSError:
             return None
+
+
+P = TypeVar("P", bound=_Proxy)
 
 
 class ForwardProxy(_Proxy):
@@ -228,3 +232,26 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while chunk := await reader.read(65536):
         writer.write(chunk)
         await writer.drain()
+
+
+class Embedded(Generic[P]):
+    """A proxy in a thread with its own loop, for callers that are not asynchronous.
+
+    with Embedded(ForwardProxy()) as proxy: … proxy.port
+    """
+
+    def __init__(self, proxy: P) -> None:
+        self._proxy = proxy
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="embedded-proxy", daemon=True)
+
+    def __enter__(self) -> P:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._proxy.__aenter__(), self._loop).result()
+        return self._proxy
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._proxy.__aexit__(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
+
+    from devkit.certificates import Authority
 
 Part = TypeVar("Part")
 
@@ -80,13 +83,28 @@ class RegistryServer(Service):
 class DistributionServer(Service):
     """The CNCF Distribution registry, which has no referrers API: `address` is its host:port, plain HTTP.
 
-    With `accounts`, only they may read and write, by Basic authentication."""
+    With `accounts`, only they may read and write, by Basic authentication. With `authority` it speaks TLS, for
+    127.0.0.1 and localhost, and with `clients` only to those who have a certificate of that authority. `content` is
+    the folder of what it holds; one with the same `content` as another has the same repositories."""
 
     address: str
 
-    def __init__(self, *accounts: Account) -> None:
+    def __init__(
+        self,
+        *accounts: Account,
+        authority: Authority | None = None,
+        clients: Authority | None = None,
+        content: Path | None = None,
+    ) -> None:
         super().__init__()
         self._accounts = accounts
+        self._authority = authority
+        self._clients = clients
+        self._content = content
+
+    @property
+    def content(self) -> Path:
+        return self._content or self.keeper.folder / "data"
 
     def start(self) -> None:
         binary = locate("distribution")
@@ -101,7 +119,7 @@ class DistributionServer(Service):
             "distribution",
             command,
             ports=1,
-            ready=_speaks_distribution,
+            ready=_speaks_distribution if self._authority is None else _listens,
             timeout=30,
             environment={"OTEL_TRACES_EXPORTER": "none"},
         )
@@ -112,16 +130,28 @@ class DistributionServer(Service):
             "version": "0.1",
             "log": {"level": "warn"},
             "storage": {
-                "filesystem": {"rootdirectory": str(self.keeper.folder / "data")},
+                "filesystem": {"rootdirectory": str(self.content)},
                 "delete": {"enabled": True},
             },
             "http": {"addr": f"127.0.0.1:{port}"},
         }
+        if self._authority is not None:
+            config["http"]["tls"] = self._tls(self._authority)
         if self._accounts:
             passwords = self.keeper.folder / "htpasswd"
             passwords.write_text("".join(f"{each.user}:{each.bcrypt}\n" for each in self._accounts))
             config["auth"] = {"htpasswd": {"realm": "devkit", "path": str(passwords)}}
         return config
+
+    def _tls(self, authority: Authority) -> dict[str, Any]:
+        folder, pair = self.keeper.folder, authority.server()
+        (folder / "server.crt").write_bytes(pair.certificate)
+        (folder / "server.key").write_bytes(pair.key)
+        tls: dict[str, Any] = {"certificate": str(folder / "server.crt"), "key": str(folder / "server.key")}
+        if self._clients is not None:
+            (folder / "clients.crt").write_bytes(self._clients.pem)
+            tls["clientcas"] = [str(folder / "clients.crt")]
+        return tls
 
 
 @dataclass(frozen=True)
@@ -198,6 +228,15 @@ def _access(account: Account | None) -> list[str]:
     if account is None:
         return plain
     return [*plain, f"--registry-username={account.user}", f"--registry-password={account.password}"]
+
+
+def _listens(ports: list[int]) -> bool:
+    """Whether somebody is there, who may not talk to everybody."""
+    try:
+        socket.create_connection(("127.0.0.1", ports[0]), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _speaks_distribution(ports: list[int]) -> bool:

@@ -235,6 +235,20 @@ async def test_a_token_that_does_not_help_is_not_asked_for_again_and_again(clien
         assert registry.count("/token") == 1
 
 
+async def test_a_token_of_another_scope_than_was_asked_for_is_not_used_twice(client, to):
+    """The registry refuses it, and the token server would only give another one of the same."""
+    async with RegistryServer(auth="bearer", users=USERS) as registry:
+        registry.push("team/app", "1", b"layer")
+        registry.tokens["narrow"] = ("repository:team/other:pull", float("inf"))
+        registry.fault = _token_answer({"token": "narrow", "expires_in": 300})
+        with pytest.raises(RegistryError, match="UNAUTHORIZED"):
+            await client.tags(to(registry, credentials=USER))
+        assert registry.count("/token") == 1
+        assert _authorizations(registry, "/tags/") == ["", "Bearer"]
+        registry.fault = None
+        assert await client.tags(to(registry, credentials=USER)) == ("1",)
+
+
 async def test_an_identity_token_goes_by_post(client, to):
     """E3; the OAuth2 form: the token is in the body, never in an address."""
     async with RegistryServer(auth="bearer", identity_tokens={"secret-id": "u"}) as registry:
