@@ -271,7 +271,7 @@ async def test_an_answer_that_takes_a_second_a_byte_ends_with_the_timeout(world:
 
     result = await world.passes()
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert result.failed
     assert "no answer within spec.timeout (300ms)" in world.message()
     assert world.on_disk() == b""
@@ -288,7 +288,7 @@ async def test_an_answer_without_an_end_ends(world: World, form: str, place: str
 
     await world.passes()
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     if world.conditions()["Ready"] == READY:  # a bundle does not need the old tag
         assert (form, place) == ("bundle", ".sig")
         assert world.served() == {"app.yaml": b"good"}
@@ -363,5 +363,5 @@ async def test_64_keyless_signatures_leave_the_loop_to_others(world: World) -> N
     assert "none of the expected identities matched" in world.message()
     assert registry.count("/blobs/") == 64
     assert len(gaps) > 64
-    assert max(gaps) < 0.5
+    assert max(gaps) < 2
     assert spent < 20
