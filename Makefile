@@ -6,12 +6,14 @@ READY := $(VENV)/.ready
 CODE := operator tools tests bench fuzz
 export PYTHONPATH := tools
 
-.PHONY: help run test check format bench fuzz lock root clean
+.PHONY: help run test check cover mutants format bench fuzz lock root clean
 
 help:
 	@echo "make run     the main job on real parts: push, sign, apply, watch it become Ready (ONCE=1 ends after it)"
 	@echo "make test    all tests, with the real parts they need"
 	@echo "make check   the quick gate: format, lint, types, layers, fast tests"
+	@echo "make cover   the unit tests of the trust room and of the domain: every branch, or it fails"
+	@echo "make mutants changes the code of the trust room, one thing at a time, and tells what no test notices (an hour)"
 	@echo "make bench   the scenarios and the cost of a verdict: bench/README.md"
 	@echo "make fuzz    feeds the trust room what no signer would write, for FUZZ_SECONDS (60)"
 	@echo "make format  puts the code into its format"
@@ -31,11 +33,28 @@ $(READY): requirements/dev.txt pyproject.toml
 run: $(READY)
 	@$(BIN)/python -m devkit.demo $(if $(ONCE),--once)
 
-test: $(READY) check-code
-	@$(BIN)/pytest --durations=10
+test: $(READY) check-code cover
+	@$(BIN)/pytest --durations=10 $(addprefix --ignore=,$(COVERED))
 
 check: $(READY) check-code
 	@$(BIN)/pytest --quiet tests/unit tests/flow tests/property
+
+# What decides whom to trust and what to do is covered in every branch, by its own unit tests alone.
+COVERED := tests/unit/trust tests/unit/domain
+cover: $(READY)
+	@$(BIN)/coverage run -m pytest --quiet $(COVERED)
+	@$(BIN)/coverage report
+
+# MODULES="keyless notation/jws" limits it. The tests' dependencies and the tool have a place of their own.
+MUTANTS := $(VENV)/mutants
+mutants: $(MUTANTS)/.ready
+	@nice $(MUTANTS)/bin/python -m devkit.mutants $(MODULES)
+
+$(MUTANTS)/.ready: requirements/mutation.txt $(READY)
+	@$(PYTHON) -m venv $(MUTANTS)
+	@$(MUTANTS)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/dev.txt -r requirements/mutation.txt
+	@touch $@
 
 .PHONY: check-code
 check-code: $(READY)
@@ -63,6 +82,7 @@ fuzz: $(READY)
 lock:
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements/operator.txt
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	echo 'cosmic-ray>=8.4' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/mutation.txt
 	echo 'hatchling>=1.27' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
 root: $(READY)
