@@ -19,6 +19,7 @@ from devkit import manifests
 from devkit.applier import KustomizeController
 from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
+from devkit.helm import Helm
 from devkit.live.instance import SigstoreServer
 from devkit.live.keyless import KeylessCosign
 from devkit.live.notation import Notation
@@ -101,6 +102,15 @@ def notation(tmp_path: Path) -> Notation:
     """The real notation; its keys and its trust lie in a folder of the test."""
     with _or_skip():
         return Notation(tmp_path)
+
+
+@pytest.fixture
+def helm(tmp_path: Path) -> Helm:
+    """The real helm; its charts lie in a folder of the test."""
+    folder = tmp_path / "helm"
+    folder.mkdir()
+    with _or_skip():
+        return Helm(folder)
 
 
 @pytest.fixture

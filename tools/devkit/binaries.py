@@ -107,6 +107,15 @@ BINARIES = {
             minutes=1,
         ),
         Binary("notation", TOOLS / "notation", "github.com/notaryproject/notation/cmd/notation", minutes=0.5),
+        Binary(
+            "helm",
+            TOOLS / "helm",
+            "helm.sh/helm/v3/cmd/helm",
+            minutes=1.5,
+            file="helm",
+            probe=("version", "--short"),
+            answer="v3.",
+        ),
     )
 }
 
