@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 def test_nothing_but_refusals_comes_out_of_the_trust_room_whatever_is_fed(tmp_path: Path) -> None:
     """Every target accepts its seeds, and nothing that is changed is accepted unless it means the same."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
-    command = [sys.executable, "fuzz/run.py", "--runs", str(RUNS), "--seconds", "60", "--seed", "1"]
+    command = [sys.executable, "fuzz/run.py", "--runs", str(RUNS), "--seconds", "120", "--seed", "1"]
 
     ran = subprocess.run(
         [*command, "--findings", str(tmp_path)], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
