@@ -58,6 +58,8 @@ ALLOWED = [
     *[(*OBJECTS, "", verb) for verb in ("get", "list", "watch", "patch")],
     (*OBJECTS, "status", "patch"),
     *[("", "secrets", "", verb) for verb in ("get", "list", "watch")],
+    *[("", "serviceaccounts", "", verb) for verb in ("get", "list", "watch")],
+    ("", "serviceaccounts", "token", "create"),
     ("", "events", "", "create"),
     ("", "events", "", "patch"),
 ]
@@ -65,14 +67,15 @@ DENIED = [
     *[(*OBJECTS, "", verb) for verb in ("create", "update", "delete", "deletecollection")],
     (*OBJECTS, "status", "update"),
     *[("", "secrets", "", verb) for verb in ("create", "update", "patch", "delete")],
-    *[("", "serviceaccounts", "", verb) for verb in ("get", "list", "impersonate")],
-    ("", "serviceaccounts", "token", "create"),
+    *[("", "serviceaccounts", "", verb) for verb in ("create", "update", "patch", "delete", "impersonate")],
     ("", "pods", "", "list"),
     ("", "namespaces", "", "list"),
     ("", "configmaps", "", "get"),
     ("apiextensions.k8s.io", "customresourcedefinitions", "", "get"),
-    ("coordination.k8s.io", "leases", "", "get"),
+    *[("coordination.k8s.io", "leases", "", verb) for verb in ("get", "create", "update")],
 ]
+LEASES = ("coordination.k8s.io", "leases", "")
+"""In the namespace of the operator only (flux-compat G9)."""
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +84,9 @@ def operator(control_plane: ControlPlane) -> Cluster:
     return control_plane.service_account_cluster("flux-system", "source-controller")
 
 
-def allows(cluster: Cluster, group: str, resource: str, subresource: str, verb: str) -> bool:
-    attributes = {"group": group, "resource": resource, "subresource": subresource, "verb": verb, "namespace": "any"}
+def allows(cluster: Cluster, group: str, resource: str, subresource: str, verb: str, namespace: str = "any") -> bool:
+    attributes = {"group": group, "resource": resource, "subresource": subresource, "verb": verb}
+    attributes["namespace"] = namespace
     review = cluster.request(
         "POST",
         "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
@@ -98,6 +102,9 @@ def allows(cluster: Cluster, group: str, resource: str, subresource: str, verb: 
 def test_the_operators_account_may_do_its_work_and_nothing_else(operator: Cluster) -> None:
     assert [each for each in ALLOWED if not allows(operator, *each)] == []
     assert [each for each in DENIED if allows(operator, *each)] == []
+    verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
+    allowed = {verb for verb in verbs if allows(operator, *LEASES, verb, "flux-system")}
+    assert allowed == {"get", "watch", "create", "update"}
 
 
 def test_the_operators_account_can_look_whether_the_kind_is_served(operator: Cluster) -> None:
