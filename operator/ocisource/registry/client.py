@@ -171,6 +171,9 @@ class OCIRegistry:
         for child in index.children:
             if child.platform.serves(self._platform):
                 return child.descriptor
+        for child in index.children:
+            if child.is_open:
+                return child.descriptor
         raise RegistryError(f"no child with platform {self._limits.platform} in index {reference}")
 
     async def _child(self, access: Access, descriptor: Descriptor) -> Document:

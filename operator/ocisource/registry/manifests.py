@@ -61,11 +61,13 @@ DEFAULT_PLATFORM = Platform("linux", "amd64")
 
 @dataclass(frozen=True)
 class Child:
-    """One descriptor of an index."""
+    """One descriptor of an index. `is_open` where that is an index that names no platform: it counts as the default one
+    first, and may hold children of any."""
 
     descriptor: Descriptor
     platform: Platform
     artifact_type: str
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def _child(value: Any, name: str) -> Child:
     descriptor = _descriptor(value, name)
     artifact_type = _text(value, "artifactType", "", f"{name}.")
     if value.get("platform") is None:
-        return Child(descriptor, DEFAULT_PLATFORM, artifact_type)
+        return Child(descriptor, DEFAULT_PLATFORM, artifact_type, descriptor.media_type in _INDEXES)
     fields = _object(value["platform"], f"field {name}.platform")
     where = f"{name}.platform."
     names = ("os", "architecture", "variant", "os.version")

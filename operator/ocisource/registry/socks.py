@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
-from ocisource.registry.errors import NoWay
+from ocisource.registry.errors import NoWay, Unanswered
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 # RFC 1928, section 6: what another try cannot change. The library gives no code where the proxy refuses the user.
 _REFUSALS = frozenset({None, 2, 7, 8})
+
+
+# RFC 1929: one byte tells the length.
+_LONGEST = 255
 
 
 class _Connector(ProxyConnector):
@@ -46,7 +50,12 @@ class _Connector(ProxyConnector):
 
 
 def connector(proxy: Proxy, **settings: Any) -> aiohttp.TCPConnector:
-    """A connector whose connections all go through the proxy."""
+    """A connector whose connections all go through the proxy. Raises Unanswered where the library could not show the
+    proxy these credentials; its own error would show a part of them."""
+    for what, text in (("username", proxy.username or ""), ("password", proxy.password)):
+        if not text.isascii() or len(text) > _LONGEST:
+            problem = f"the {what} must be ASCII, of at most {_LONGEST} characters"
+            raise Unanswered(f"socks connect: {proxy.address}: {problem}", temporary=False)
     return _Connector(
         proxy.host,
         proxy.port,

@@ -131,6 +131,30 @@ async def test_nested_indexes_resolve_to_a_bound(registry, client, to):
         await client.manifest(to(registry), _nested(registry, 5))
 
 
+ARM = {"os": "linux", "architecture": "arm64"}
+
+
+@pytest.mark.parametrize(
+    ("inner", "beside", "wanted", "chosen"),
+    [
+        ([None, ARM], [], "linux/arm64", 1),
+        ([None, ARM], [ARM], "linux/arm64", 2),  # what names the platform comes first
+        ([None, ARM], [None], "linux/amd64", 0),  # D6: no platform counts as amd64, so this one is the first of them
+    ],
+)
+async def test_an_index_that_names_no_platform_may_hold_the_child(registry, to, inner, beside, wanted, chosen):
+    """J14: most tools name platforms of manifests only, not of the indexes around them."""
+    entries, layers = _children(registry, *inner, *beside)
+    nested = registry.index("team/app", "", entries[: len(inner)])
+    size = len(registry.repositories["team/app"].manifests[nested][1])
+    around = {"mediaType": INDEX, "digest": nested, "size": size}
+    digest = registry.index("team/app", "1", [around, *entries[len(inner) :]])
+    client = OCIRegistry(Limits(platform=wanted))
+    found = await client.manifest(to(registry), digest)
+    await client.close()
+    assert found.layers[0].digest == layers[chosen]
+
+
 async def test_a_child_inside_of_its_descriptor_is_read_there_and_checked(registry, client, to):
     body = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "annotations": {"in": "line"}}).encode()
     entry = {"mediaType": MANIFEST, "digest": sha256(body), "size": len(body), "data": base64.b64encode(body).decode()}

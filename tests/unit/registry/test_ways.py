@@ -119,6 +119,15 @@ async def test_a_wrong_password_is_told_once_and_gets_nowhere(client, to, secure
     assert secure.asked == []
 
 
+@pytest.mark.parametrize("password", ["hushä", "hush" * 64])
+async def test_what_socks_cannot_carry_is_told_without_showing_it(client, to, password):
+    access = to("registry.test", proxy=Proxy("socks5", "127.0.0.1", 1080, "bob", password))
+    with pytest.raises(RegistryError) as caught:
+        await client.tags(access)
+    said = "the password must be ASCII, of at most 255 characters"
+    assert str(caught.value) == f"socks connect: socks5://127.0.0.1:1080: {said}"
+
+
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 async def test_a_proxy_that_is_not_there_is_named(client, to, scheme):
     access = to("registry.test", proxy=Proxy(scheme, "127.0.0.1", 1, "bob", "hush"))
