@@ -14,6 +14,7 @@ import pytest
 
 from ocisource.domain.ignore import IgnoreRules
 from ocisource.storage import archive
+from ocisource.storage.draft import Abandoned
 from ocisource.storage.tree import File
 from ocisource.storage.unpacking import Unpacked
 from ocisource.storage.ustar import file_header, folder_header
@@ -139,6 +140,25 @@ store.close()
         )
         digests.add(done.stdout)
     assert len(digests) == 1
+
+
+def test_work_that_was_given_up_stops_also_where_nothing_is_written(tmp_path):
+    """A thread that only holds excluded paths against rules would else go on after its pass has ended."""
+    looked = []
+
+    class Rules:
+        def excludes(self, path, is_dir):
+            looked.append(path)
+            return True
+
+    def check():
+        if len(looked) == 3:
+            raise Abandoned
+
+    root = {b"f%d" % n: File(0, 0, executable=False) for n in range(100)}
+    with (tmp_path / "out").open("wb") as file, pytest.raises(Abandoned):
+        archive.write_archive(root, Unpacked(str(tmp_path)), Rules(), archive.Gzip(file.fileno(), 3, check))
+    assert len(looked) == 3
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, (128 << 10) - 512, (128 << 10) + 1, 300_000])
