@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocisource.trust.wire import RefusedError, decode_object
+from ocisource.trust.wire import RefusedError, decode_base64, decode_object, quoted, reasons
 
 MIB = 1 << 20
 
@@ -53,3 +53,50 @@ def test_depth_is_of_the_deepest_place():
 
 def test_the_key_that_stands_there_twice_is_named():
     assert reason(b'{"a":[{"b":1,"c":2,"b":1}]}') == "payload has the key 'b' twice"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("x" * 80, "'" + "x" * 80 + "'"),
+        ("x" * 81, "'" + "x" * 77 + "...'"),
+        (" ~", "' ~'"),
+        ("\x1f\x7f\u202e\né", "'?????'"),
+        ("", "''"),
+        (None, "(none)"),
+        (["a"], "(not text)"),
+    ],
+)
+def test_what_is_quoted_is_printable_ascii_and_no_longer_than_eighty_characters(text, written):
+    assert quoted(text) == written
+
+
+def test_of_many_refused_signatures_the_first_eight_are_told_and_the_others_counted():
+    """Rule 7."""
+    refused = [(f"bundle {number}", "no") for number in range(1, 11)]
+    eight = "; ".join(f"bundle {number}: no" for number in range(1, 9))
+    assert reasons(refused[:7]) == eight.rpartition("; ")[0]
+    assert reasons(refused[:8]) == eight
+    assert reasons(refused[:9]) == f"{eight}; and 1 more"
+    assert reasons(refused) == f"{eight}; and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (None, "missing"),
+        (1, "not text"),
+        ("", "empty"),
+        ("QQ", "not base64"),
+        ("QR==", "not base64"),
+        ("QQ==\n", "not base64"),
+        ("QQ==QQ==", "not base64"),
+        ("_-8=", "not base64"),
+        ("é", "not base64"),
+    ],
+)
+def test_base64_has_one_way_to_be_written(value, why):
+    """RFC 4648 section 3.5: no stray bits, no white space, no second alphabet, the padding where it belongs."""
+    assert decode_base64("QQ==", "x") == b"A"
+    with pytest.raises(RefusedError, match=f"^x is {why}$"):
+        decode_base64(value, "x")
