@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocisource.domain.leadership import Candidacy, Record, Terms
@@ -60,24 +60,28 @@ class Replica:
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 2), st.floats(0, 20, allow_nan=False), st.booleans(), st.booleans()),
-    max_size=80,
+    st.tuples(st.integers(0, 2), st.sampled_from((0, 0, 0, 1, 5, 17, 36)), st.integers(0, 9), st.integers(0, 9)),
+    min_size=12,
+    max_size=60,
 )
 
 
+@settings(max_examples=200)
 @given(steps)
-def test_at_no_moment_do_two_lead(plan: list[tuple[int, float, bool, bool]]) -> None:
+def test_at_no_moment_do_two_lead(plan: list[tuple[int, int, int, int]]) -> None:
+    """Which replica does its next step after how many seconds; one answer in ten is lost, and one time in ten who
+    leads lets go."""
     server, time = Server(), 0.0
     replicas = [Replica(f"replica {number}", server, 1000.0 * number) for number in range(3)]
     for number, pause, lost, released in plan:
         time += pause
         replica = replicas[number]
-        if released and replica.leads(time) and replica.sent is None and replica.asked is None:
+        if released == 0 and replica.leads(time) and replica.sent is None and replica.asked is None:
             record = replica.candidacy.release("done")
             if record is not None and server.write(record, server.version):
                 replica.candidacy.see(record, replica.now(time))
         else:
-            replica.step(time, lost)
+            replica.step(time, lost == 0)
         assert sum(each.leads(time) for each in replicas) <= 1
 
 
