@@ -81,6 +81,9 @@ class FakeAWS(FakeCloud):
         self.roles = {role: f"ASIA{index}" for index, role in enumerate(roles)}
         self.token = "eks-jwt"
         """The token of the cluster that lets somebody in."""
+        self.given = "AWS:password of {key}"
+        """What is in the token of a registry; `lacks` are fields that its answer goes without."""
+        self.lacks: set[str] = set()
         self.sessions: list[str] = []
         """Names of the sessions that were begun."""
         self.users: list[tuple[str, str, str]] = []
@@ -136,8 +139,9 @@ class FakeAWS(FakeCloud):
             return refused or no(403)
         key, region, service = signed.groups()
         self.users.append((key, region, service))
-        token = base64.b64encode(f"AWS:password of {key}".encode()).decode()
+        token = base64.b64encode(self.given.format(key=key).encode()).decode()
         data: Any = {"authorizationToken": token, "expiresAt": self._until().timestamp()}
+        data = {name: value for name, value in data.items() if name not in self.lacks}
         public = request.headers["X-Amz-Target"].startswith("Spencer")
         return web.json_response({"authorizationData": data if public else [data]})
 

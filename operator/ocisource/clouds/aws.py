@@ -90,15 +90,16 @@ def _registry_token(session: Any, place: str, proxy: str) -> Token:
     data = found if public or not found else found[0]
     if not data:
         raise CloudError("failed to create artifact registry credentials: no authorization data returned")
+    token, expires = data.get("authorizationToken"), data.get("expiresAt")
+    if not token or not expires:
+        raise CloudError("failed to create artifact registry credentials: authorization token or its expiration is nil")
     try:
-        username, colon, password = base64.b64decode(data["authorizationToken"], validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise CloudError(
-            "failed to create artifact registry credentials: invalid authorization token format"
-        ) from error
+        username, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        colon = ""
     if not colon:
         raise CloudError("failed to create artifact registry credentials: invalid authorization token format")
-    return Token(Credentials(username, password), data["expiresAt"].timestamp())
+    return Token(Credentials(username, password), expires.timestamp())
 
 
 def _region(place: str) -> str:
@@ -118,7 +119,7 @@ def _config(proxy: str, **more: Any) -> Any:
 def _answer(call: Any, **parameters: Any) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = call(**parameters)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         raise CloudError(_told(error)) from error
     return answer
 

@@ -57,7 +57,7 @@ class GCP:
             with closing(_Request(proxy)) as request:
                 credentials, _ = google.auth.default(SCOPES, request)
                 credentials.refresh(request)  # type: ignore[no-untyped-call]  # the library has types here and there
-        except (GoogleAuthError, ValueError) as error:
+        except (GoogleAuthError, ValueError, OSError) as error:
             raise CloudError(f"failed to create provider access token for the controller: {_told(error)}") from error
         return _token(credentials)
 
@@ -76,7 +76,7 @@ class GCP:
         try:
             with closing(_Request(proxy)) as request:
                 credentials.refresh(request)  # type: ignore[no-untyped-call]  # as above
-        except (GoogleAuthError, ValueError) as error:
+        except (GoogleAuthError, ValueError, OSError) as error:
             told = f"failed to create provider access token for service account '{account}': {_told(error)}"
             raise CloudError(told) from error
         return _token(credentials)

@@ -120,6 +120,36 @@ async def test_a_role_that_may_not_pull_says_so(amazon: FakeAWS, room: Rooms) ->
         await room().credentials(CloudAccess("aws", REGISTRY, PULLER))
 
 
+@pytest.mark.usefixtures("irsa")
+async def test_a_token_that_is_not_where_the_pod_says_is_told(
+    amazon: FakeAWS, room: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token")
+
+    with pytest.raises(CloudError, match=r"No such file or directory: '/nowhere/token'"):
+        await room().credentials(CloudAccess("aws", REGISTRY))
+    assert amazon.asked == []
+
+
+@pytest.mark.parametrize(
+    ("given", "lacks", "said"),
+    [
+        ("AWS:{key}", {"authorizationToken"}, "is nil"),
+        ("AWS:{key}", {"expiresAt"}, "is nil"),
+        ("AWS:{key}", {"authorizationToken", "expiresAt"}, "no authorization data returned"),
+        ("AWS {key}", set(), "invalid authorization token format"),
+    ],
+    ids=["no token", "no end", "nothing", "no password"],
+)
+async def test_an_answer_without_a_usable_token_is_told(
+    amazon: FakeAWS, room: Rooms, given: str, lacks: set[str], said: str
+) -> None:
+    amazon.given, amazon.lacks = given, lacks
+
+    with pytest.raises(CloudError, match=rf"^failed to create artifact registry credentials: .*{said}"):
+        await room().credentials(CloudAccess("aws", REGISTRY, PULLER))
+
+
 async def test_a_service_account_without_a_role_asks_nobody(amazon: FakeAWS, room: Rooms, issued: Issued) -> None:
     with pytest.raises(CloudError, match=r"invalid eks.amazonaws.com/role-arn annotation: ''"):
         await room().credentials(CloudAccess("aws", REGISTRY, ServiceAccount("team", "puller")))
