@@ -432,7 +432,7 @@ def survives_import(module: str, mutant: Mutant, tests: Sequence[str], seconds: 
         return int(pytest.main([*PYTEST, "-x", *files], plugins=[_Selection(tests)]))
 
     status = _forked(run, seconds, quiet=True)
-    if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         sys.exit(f"no test was run for {module}:{mutant.start}")
     return status == pytest.ExitCode.OK
 
