@@ -5,9 +5,11 @@ FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 
-# What it depends on, exactly as locked. This layer changes only with the lock.
-COPY requirements/operator.txt requirements/
-RUN python -m pip install --require-hashes --only-binary=:all: --no-compile --target=/site --requirement=requirements/operator.txt
+# What it depends on, exactly as locked. This layer changes only with the lock. For `spec.provider` aws, azure and gcp:
+# --build-arg LOCK=clouds
+ARG LOCK=operator
+COPY requirements/operator.txt requirements/clouds.txt requirements/
+RUN python -m pip install --require-hashes --only-binary=:all: --no-compile --target=/site --requirement=requirements/${LOCK}.txt
 
 # What builds the wheel, locked too; it stays in this stage.
 COPY requirements/build.txt requirements/

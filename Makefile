@@ -81,6 +81,7 @@ fuzz: $(READY)
 # Names no package host; needs uv.
 lock:
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements/operator.txt
+	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --extra aws --extra azure --extra gcp -o requirements/clouds.txt
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	echo 'cosmic-ray>=8.4' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/mutation.txt
 	echo 'hatchling>=1.27' | uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt

@@ -72,6 +72,13 @@ def test_the_tool_that_builds_the_wheel_is_the_one_that_developers_have() -> Non
     assert built <= developed
 
 
+def test_the_image_can_have_the_libraries_of_the_clouds_too() -> None:
+    """`--build-arg LOCK=clouds`: the same packages, and those of the extras."""
+    plain, clouds = (set(pins(ROOT / "requirements" / f"{name}.txt")) for name in ("operator", "clouds"))
+    assert plain < clouds
+    assert {"botocore", "azure-identity", "google-auth"} <= {each.partition("==")[0] for each in clouds}
+
+
 def pins(lock: Path) -> list[str]:
     return re.findall(r"^[a-z0-9-]+==[^ ;]+", lock.read_text(), flags=re.MULTILINE)
 
