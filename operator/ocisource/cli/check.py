@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Resolves, verifies and fetches the OCIRepositories in YAML files as the operator would, without a "
         "cluster. Exit status 0: all would be ready, 1: one would not, 2: bad input.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="YAML with OCIRepositories, Secrets, ServiceAccounts; - is stdin")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="YAML with OCIRepositories, Secrets and ServiceAccounts; - is stdin"
+    )
     parser.add_argument("--secret-file", action="append", default=[], metavar="FILE", help="YAML with Secrets only")
     parser.add_argument("--output", metavar="DIR", help="write the tarballs to DIR/<namespace>/<name>.tar.gz")
     parser.add_argument("--platform", default="linux/amd64", help="child of an index to take (default: %(default)s)")
