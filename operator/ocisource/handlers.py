@@ -117,9 +117,10 @@ async def watch(
     """
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     session = new_session(config, limit=0, middlewares=(_with_token(config),))
-    ending = asyncio.Event()
+    ending, roots, older = asyncio.Event(), set[asyncio.Task[None]](), set[asyncio.Task[Any]]()
     asked = asyncio.create_task(_follow(stop, ending), name="the door waits for the stop")
-    older = asyncio.all_tasks()
+    swept = asyncio.create_task(_sweep(ending, roots, older), name="the door leaves nothing behind")
+    older.update(asyncio.all_tasks())
     try:
         tasks = await kopf.spawn_tasks(
             registry=_registry(config, on_event, session),
@@ -132,6 +133,7 @@ async def watch(
             stop_flag=ending,
             ready_flag=ready,
         )
+        roots.update(tasks)
         for task in tasks:
             # Whatever ends first ends all: kopf waits 5 s for those who wait for a flag that nobody sets.
             task.add_done_callback(lambda _: ending.set())
@@ -141,8 +143,18 @@ async def watch(
         raise ClusterError(f"the watch of {PLURAL}.{GROUP} ended: {text}") from error
     finally:
         asked.cancel()
+        swept.cancel()
         await session.close()
     stop.set()
+
+
+async def _sweep(ending: asyncio.Event, roots: set[asyncio.Task[None]], older: set[asyncio.Task[Any]]) -> None:
+    """Ends what kopf's own tasks leave behind when they end. It would wait 5 s for them, which a scan that a stop cuts
+    off at the start takes: its requests wait for a session that nobody opens any more."""
+    await ending.wait()
+    await asyncio.wait(roots)
+    for task in asyncio.all_tasks() - older:
+        task.cancel()
 
 
 async def _follow(flag: asyncio.Event, other: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class FakeServer:
         self.seen: list[tuple[str, str]] = []
         self.refused = 0
         self.streaming = threading.Event()
+        self.scanned = threading.Event()
+        self.slowness = 0.0
         self.config = ClusterConfig(server="")
         self._stream: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
@@ -106,6 +109,8 @@ class FakeServer:
             self.refused += 1
             return web.json_response({"kind": "Status", "code": 401}, status=401)
         if request.path in DISCOVERY:
+            self.scanned.set()
+            await asyncio.sleep(self.slowness)
             return web.json_response(DISCOVERY[request.path])
         if request.path == LIST and "watch" not in request.query:
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": self.items})
@@ -178,6 +183,17 @@ async def test_what_exists_and_what_changes_is_told(server: FakeServer) -> None:
         ("b", "None"),
     ]
     assert all("managedFields" not in obj["metadata"] for _, obj in door.told)
+
+
+async def test_a_stop_in_the_middle_of_the_start_is_prompt(server: FakeServer) -> None:
+    """Kopf's scan of what is served has requests under way then, and would be waited for."""
+    server.slowness = 60
+    async with opened(server.config) as door:
+        assert await asyncio.to_thread(server.scanned.wait, 10)
+        began = time.monotonic()
+        door.stop.set()
+        await door.ended()
+    assert time.monotonic() - began < 3
 
 
 async def test_the_door_only_reads(server: FakeServer) -> None:
