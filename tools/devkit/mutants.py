@@ -352,11 +352,11 @@ def _observe(folder: Path) -> int:
 
 
 def relevant(mutant: Mutant, tree: ast.Module, lines: Lines, own: str) -> list[str]:
-    """All tests of the module's own file, then of the others that run what was changed one case of each."""
+    """All tests of the module's own file, then the others that run what was changed."""
     first, last = _statement(tree, mutant.start, mutant.end)
     found = {test for line in range(first, last + 1) for test in lines.get(line, ())} or set(lines[0])
-    others = {test.partition("[")[0]: test for test in sorted(found) if not test.startswith(own)}
-    return [*(test for test in lines[0] if test.startswith(own)), *others.values()]
+    owned = [test for test in lines[0] if test.startswith(own)]
+    return [*owned, *sorted(found.difference(owned))]
 
 
 def _statement(tree: ast.Module, start: int, end: int) -> tuple[int, int]:

@@ -149,7 +149,7 @@ def load_key(der: bytes, form: PublicFormat, name: str) -> PublicKeyTypes:
     try:
         key = load_der_public_key(der)
         canonical = der == key.public_bytes(Encoding.DER, form)
-    except (ValueError, TypeError):
+    except ValueError:
         raise BadKeyError(f"not {name}: its content cannot be read") from None
     except UnsupportedAlgorithm:
         raise BadKeyError(f"this kind of key is not supported; use {_SUPPORTED}") from None

@@ -135,6 +135,7 @@ def test_a_leaf_that_names_no_issuer_is_refused(sigstore, extra):
         (v1(b"\xff"), "is not UTF-8"),
         (extension(ISSUER_V2, ISSUER.encode()), "is malformed"),
         (extension(ISSUER_V2, der.utf8(ISSUER) + b"\0"), "is malformed"),
+        (extension(ISSUER_V2, der.utf8(ISSUER) + der.utf8("https://elsewhere.example")), "is malformed"),
         (extension(ISSUER_V2, der.tlv(0x13, ISSUER.encode())), "is malformed"),
         (extension(ISSUER_V2, der.tlv(0x0C, b"\xff")), "is not UTF-8"),
         (extension(ISSUER_V2, b""), "is malformed"),
@@ -270,6 +271,16 @@ def test_an_expired_intermediate_is_refused(sigstore):
     signing = sigstore.identity(authority=authority)
     reason = stranger(sigstore, signing, authorities=[authority])
     assert reason.startswith("authority 'CN=offline intermediate 1' expired at ")
+
+
+def test_a_path_leads_over_every_certificate_of_an_authority_to_its_last(sigstore):
+    past = Window(NOW - 1000, NOW - 1)
+    authority = Authority.create(YEARS, kinds=("p256",) * 3)
+    assert chain(sigstore, sigstore.identity(authority=authority), authorities=[authority]) == authority.issuing
+    for windows in ([past, YEARS, YEARS], [YEARS, past, YEARS], [YEARS, YEARS, past]):
+        expired = Authority.create(YEARS, kinds=("p256",) * 3, windows=windows)
+        signing = sigstore.identity(authority=expired)
+        assert " expired at " in stranger(sigstore, signing, authorities=[expired])
 
 
 def test_an_expired_intermediate_that_came_with_the_signature_is_refused(sigstore):

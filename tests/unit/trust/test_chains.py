@@ -189,6 +189,7 @@ def test_an_authority_without_key_usage_may_sign_certificates():
 def test_a_path_length_counts_the_authorities_below():
     assert len(path(intermediates=[intermediate(extensions=(constraints(0),))])) == 3
     assert len(path(anchors=[root(extensions=(constraints(1),))])) == 3
+    assert len(path(anchors=[root(extensions=(constraints(2),))])) == 3
     reason = "authority 'CN=root' has a path length of 0, and 1 authorities below it"
     assert refusal(anchors=[root(extensions=(constraints(0),))]) == reason
 

@@ -104,6 +104,20 @@ def test_a_private_key_is_refused_by_name_and_never_quoted(bench):
     assert private.splitlines()[1].decode() not in message
 
 
+@pytest.mark.parametrize("stray", [b"!", b"\xff", b"_", b"="])
+def test_a_stray_character_in_a_key_is_not_passed_over(good, stray):
+    head, body, tail = good.partition(b"KEY-----\n")
+    assert "its content cannot be read" in refusal(head + body + stray + tail)
+
+
+def test_ed25519ph_is_only_guessed_where_it_can_be(bench):
+    """The signature has the length that Ed25519 gives, and there is such a key."""
+    ecdsa, edwards = bench.ring(bench.signer()).keyring, bench.ring(bench.signer("ed25519")).keyring
+    assert ecdsa.stranger(b"x" * 64) == "signed by another key"
+    assert edwards.stranger(b"x" * 71) == "signed by another key"
+    assert edwards.stranger(b"x" * 64).startswith("signed by another key; perhaps made with Ed25519ph")
+
+
 def test_a_certificate_is_not_a_public_key():
     assert refusal(wrapped(b"0", "CERTIFICATE")).endswith("not a PEM public key but 'CERTIFICATE'")
 
@@ -114,7 +128,10 @@ def test_another_curve_is_refused_by_name(curve):
 
 
 def test_an_rsa_key_below_2048_bits_is_refused():
-    assert "an RSA key of 1024 bits is too small" in refusal(pem(rsa.generate_private_key(65537, 1024)))
+    for bits in (1024, 2047):
+        key = rsa.RSAPublicNumbers(65537, (1 << bits) - 1).public_key()
+        content = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        assert f"an RSA key of {bits} bits is too small" in refusal(content)
 
 
 @pytest.mark.parametrize("exponent", [1, 2])
