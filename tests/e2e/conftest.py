@@ -20,6 +20,7 @@ from devkit.applier import KustomizeController
 from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
 from devkit.helm import Helm
+from devkit.helmcontroller import HelmController
 from devkit.live.instance import SigstoreServer
 from devkit.live.keyless import KeylessCosign
 from devkit.live.notation import Notation
@@ -133,6 +134,12 @@ def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFacto
         process.start()
         yield process
         process.stop()
+
+
+@pytest.fixture(scope="module")
+def helm_controller(control_plane: ControlPlane, operator: Operator) -> Iterator[HelmController]:
+    """helm-controller beside the operator of the module."""
+    yield from _started(HelmController(control_plane, operator.address))
 
 
 @pytest.fixture

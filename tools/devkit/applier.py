@@ -71,10 +71,10 @@ class KustomizeController(Service):
 
 
 def _kinds() -> list[dict[str, Any]]:
-    return [_kind(*each) for each in _WATCHED]
+    return [lenient_kind(*each) for each in _WATCHED]
 
 
-def _kind(group: str, kind: str, plural: str) -> dict[str, Any]:
+def lenient_kind(group: str, kind: str, plural: str) -> dict[str, Any]:
     """A kind that keeps whatever it is given: the controller reads and writes it, we do not judge it."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {

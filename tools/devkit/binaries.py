@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -93,6 +94,13 @@ BINARIES = {
             minutes=4,
             file="kustomize-controller",
         ),
+        Binary(
+            "helm-controller",
+            TOOLS / "helm-controller",
+            "github.com/fluxcd/helm-controller",
+            minutes=4,
+            file="helm-controller",
+        ),
         Binary("fulcio", TOOLS / "fulcio", "github.com/sigstore/fulcio", minutes=1),
         Binary(
             "rekor-tiles",
@@ -138,6 +146,26 @@ def obtain(binary: Binary) -> Path:
     built = _cache(binary) / binary.name
     _build(binary, built)
     return built
+
+
+def module_folder(name: str, path: str) -> Path:
+    """Where Go keeps the source of the module `path`, in the version that the binary `name` is built from; fetched if
+    it is not there. Raises MissingToolError."""
+    go = shutil.which("go")
+    if go is None:
+        raise MissingToolError(f"reading files of {path} needs Go 1.26 or newer: install Go and try again")
+    command = [go, "mod", "download", "-C", str(BINARIES[name].module), "-json", path]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "GOWORK": "off"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise MissingToolError(f"{path} cannot be had: {done.stderr.strip() or done.stdout.strip()}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _present(binary: Binary) -> Path | None:
@@ -232,12 +260,15 @@ def _show_progress(binary: Binary, keeper: Keeper) -> None:
     if binary.minutes < 1:
         span = f"{binary.minutes * 60:.0f} seconds"
     start, told = time.monotonic(), -1
-    while keeper.exit_code("build") is None:
+    while True:
+        ended = keeper.exit_code("build") is not None
         elapsed = int(time.monotonic() - start)
         if elapsed // (1 if terminal else 30) > told:
             told = elapsed // (1 if terminal else 30)
             line = f"building {binary.name} (about {span}, once)… {elapsed} s"
             _say(f"\r{line}" if terminal else line, end="" if terminal else "\n")
+        if ended:
+            break
         time.sleep(0.05)
     if terminal:
         _say("")
