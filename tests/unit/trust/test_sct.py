@@ -154,6 +154,14 @@ def test_a_log_that_is_no_longer_trusted_cannot_go_back_to_when_it_was(sigstore)
     assert check(sigstore, scts=[retired.at(NOW - 86400)], ctlogs=[replace(retired, window=Window(0, NOW))])
 
 
+@pytest.mark.parametrize("moment", [NOW - 1.001, NOW + 1.001])
+def test_a_timestamp_from_outside_the_logs_window_is_refused_though_the_certificate_is_from_inside(sigstore, moment):
+    log = replace(sigstore.ctlog, window=Window(NOW - 1, NOW + 1))
+    assert refusal(sigstore, scts=[log.at(moment)], ctlogs=[log]) == UNTRUSTED
+    for last in (NOW - 1, NOW + 1):
+        assert check(sigstore, scts=[log.at(last)], ctlogs=[log])
+
+
 def test_a_time_beyond_all_calendars_is_refused(sigstore):
     def endless(tbs: bytes, issuer_key_hash: bytes) -> bytes:
         return sigstore.ctlog.sct(tbs, issuer_key_hash, (2**64 - 2**20) / 1000)
