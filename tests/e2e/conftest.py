@@ -19,6 +19,7 @@ from devkit import manifests
 from devkit.applier import KustomizeController
 from devkit.binaries import MissingToolError
 from devkit.controlplane import ControlPlane
+from devkit.fluxcli import FluxCommand
 from devkit.helm import Helm
 from devkit.helmcontroller import HelmController
 from devkit.live.instance import SigstoreServer
@@ -134,6 +135,13 @@ def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFacto
         process.start()
         yield process
         process.stop()
+
+
+@pytest.fixture
+def flux_command(control_plane: ControlPlane, tmp_path: Path) -> FluxCommand:
+    """The real flux; its own files lie in a folder of the test."""
+    with _or_skip():
+        return FluxCommand(control_plane, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,30 @@
-"""Every command of `flux` on an OCIRepository comes to its end and prints what it should (flux-compat I2 to I5)."""
+"""Every command of `flux` on an OCIRepository comes to its end and prints what it should (flux-compat I2 to I5): the
+CLI itself, and step by step what it does."""
 
 from __future__ import annotations
 
 import urllib.error
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from devkit import manifests
 from devkit.cluster import ApiError
-from real.flux import Flux, FluxError, kstatus
+from devkit.fluxcli import FluxError
+from real.flux import Flux, PlainFlux, RealFlux, kstatus
 from real.images import Repository
 from real.objects import condition, has_failed, holds, is_ready, oci_repository
 from real.operation import Operator, await_true, fetch
 
 if TYPE_CHECKING:
     from devkit.controlplane import ControlPlane
+    from devkit.fluxcli import FluxCommand
     from devkit.services import RegistryServer
 
 pytestmark = pytest.mark.e2e
 
+ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = {
     "org.opencontainers.image.source": "https://git.example.com/app",
     "org.opencontainers.image.revision": "main@sha1:8f3b9c",
@@ -30,9 +36,11 @@ def repository(registry: RegistryServer, namespace: str) -> Repository:
     return Repository(registry.address, f"flux/{namespace}")
 
 
-@pytest.fixture
-def flux(control_plane: ControlPlane, operator: Operator, namespace: str) -> Flux:
-    return Flux(control_plane.cluster, namespace)
+@pytest.fixture(params=["real", "plain"])
+def flux(control_plane: ControlPlane, operator: Operator, namespace: str, request: pytest.FixtureRequest) -> Flux:
+    if request.param == "plain":
+        return PlainFlux(control_plane.cluster, namespace)
+    return RealFlux(request.getfixturevalue("flux_command"), control_plane.cluster, namespace)
 
 
 def test_create_waits_for_the_artifact_and_a_second_create_for_the_new_one(flux: Flux, repository: Repository) -> None:
@@ -40,8 +48,8 @@ def test_create_waits_for_the_artifact_and_a_second_create_for_the_new_one(flux:
     first = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
     second = repository.publish("2.0.0", {"app.yaml": b"version: 2\n"})
 
-    created = flux.create("app", {"url": repository.url, "ref": {"tag": "1.0.0"}})
-    updated = flux.create("app", {"url": repository.url, "ref": {"semver": "2.x"}})
+    created = flux.create("app", repository.url, tag="1.0.0")
+    updated = flux.create("app", repository.url, semver="2.x")
 
     done = "OCIRepository reconciliation completed"
     assert created == ["OCIRepository created", done, f"fetched revision: {first.revision}"]
@@ -67,7 +75,7 @@ def test_reconcile_ends_at_once_with_the_reason_of_what_stalls(
 ) -> None:
     """I3, B23: Failed by kstatus, not a wait until the timeout."""
     repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
-    flux.create("app", {"url": repository.url, "ref": {"tag": "1.0.0"}})
+    flux.create("app", repository.url, tag="1.0.0")
     app = oci_repository(namespace, "app", repository.url)
     control_plane.cluster.patch(app, {"spec": {"url": f"{repository.url}:1.0.0"}})
     stalled = control_plane.cluster.wait(app, has_failed)
@@ -88,7 +96,7 @@ def test_a_failure_that_is_retried_keeps_reconcile_waiting_until_it_is_mended(
     failed = control_plane.cluster.wait(app, has_failed)
     assert kstatus(failed)[0] == "InProgress"
     with pytest.raises(FluxError, match="context deadline exceeded"):
-        Flux(control_plane.cluster, namespace, timeout=1).reconcile("app")
+        flux.reconcile("app", timeout=1)
 
     pushed = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
     assert flux.reconcile("app")[-1] == f"fetched revision {pushed.revision}"
@@ -99,7 +107,7 @@ def test_get_shows_each_object_in_a_row(
 ) -> None:
     """I2, before the first pass too, which a suspended object never has."""
     pushed = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
-    flux.create("app", {"url": repository.url, "ref": {"tag": "1.0.0"}})
+    flux.create("app", repository.url, tag="1.0.0")
     missing = oci_repository(namespace, "missing", repository.url, ref={"digest": f"sha256:{'0' * 64}"})
     idle = oci_repository(namespace, "idle", repository.url, suspend=True)
     for each in (missing, idle):
@@ -126,7 +134,7 @@ def test_suspend_holds_and_resume_catches_up(
 ) -> None:
     """I4."""
     first = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
-    flux.create("app", {"url": repository.url, "ref": {"semver": "*"}})
+    flux.create("app", repository.url, semver="*")
     flux.suspend("app")
     second = repository.publish("1.1.0", {"app.yaml": b"version: 2\n"})
 
@@ -134,7 +142,7 @@ def test_suspend_holds_and_resume_catches_up(
         flux.reconcile("app")
     assert flux.get()[0][1:3] == [f"1.0.0@{first.digest[:15]}", "True"]
     completed = "OCIRepository app reconciliation completed"
-    assert flux.resume("app") == [completed, f"fetched revision {second.revision}"]
+    assert flux.resume("app") == ["source oci resumed", completed, f"fetched revision {second.revision}"]
     held = control_plane.cluster.read(oci_repository(namespace, "app", repository.url))
     assert "suspend" not in held["spec"]
 
@@ -144,7 +152,7 @@ def test_what_export_prints_makes_the_same_object_again(
 ) -> None:
     """I4: nothing of the operator's stands in metadata and spec, and after `flux delete` nothing is left of it."""
     pushed = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
-    app = oci_repository(namespace, "app", repository.url, ref={"tag": "1.0.0"}, ignore="*.md\n")
+    app = oci_repository(namespace, "app", repository.url, interval="10m0s", ref={"tag": "1.0.0"}, ignore="*.md\n")
     app["metadata"] |= {"labels": {"team": "a"}, "annotations": {"example.com/owner": "b"}}
     control_plane.cluster.create(app)
     url = control_plane.cluster.wait(app, is_ready)["status"]["artifact"]["url"]
@@ -155,7 +163,8 @@ def test_what_export_prints_makes_the_same_object_again(
 
     flux.delete("app")
     await_true(lambda: is_gone(control_plane, app), 10, "the end of the object")
-    assert flux.get() == []
+    with pytest.raises(FluxError, match=f'no OCIRepository objects found in "{namespace}" namespace'):
+        flux.get()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         fetch(url)
     control_plane.cluster.create(exported)
@@ -175,7 +184,7 @@ def test_trace_tells_where_the_source_comes_from(
 ) -> None:
     """I5, while it is well and when it has failed."""
     pushed = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"}, ORIGIN)
-    flux.create("app", {"url": repository.url, "ref": {"semver": "1.x"}})
+    flux.create("app", repository.url, semver="1.x")
     app = oci_repository(namespace, "app", repository.url)
 
     head = [
@@ -208,7 +217,7 @@ def test_stats_counts_and_adds_up(
     repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
     size = 0
     for name in ("one", "two"):
-        flux.create(name, {"url": repository.url, "ref": {"tag": "1.0.0"}})
+        flux.create(name, repository.url, tag="1.0.0")
         obj = control_plane.cluster.read(oci_repository(namespace, name, repository.url))
         size += len(fetch(obj["status"]["artifact"]["url"]))
     flux.suspend("two")
@@ -225,8 +234,8 @@ def test_events_are_found_by_kind_and_name_in_order(
 ) -> None:
     """I5."""
     repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
-    flux.create("app", {"url": repository.url, "ref": {"tag": "1.0.0"}})
-    flux.create("other", {"url": repository.url, "ref": {"tag": "1.0.0"}})
+    flux.create("app", repository.url, tag="1.0.0")
+    flux.create("other", repository.url, tag="1.0.0")
     app = oci_repository(namespace, "app", repository.url)
     control_plane.cluster.patch(app, {"spec": {"ref": {"tag": "none"}}})
     control_plane.cluster.wait(app, has_failed)
@@ -241,9 +250,16 @@ def test_events_are_found_by_kind_and_name_in_order(
     await_true(lambda: "OCIRepository/other" in {each[2] for each in flux.events()}, 10, "the event about the other")
 
 
-def test_check_finds_the_deployment_and_the_kind(control_plane: ControlPlane) -> None:
-    """I5: as config/ installs them."""
-    images, kinds = Flux(control_plane.cluster, "flux-system").check()
-    assert list(images) == ["source-controller"]
-    assert len(images["source-controller"]) == 1
-    assert kinds == ["ocirepositories.source.toolkit.fluxcd.io/v1"]
+def test_check_finds_the_deployment_and_the_kind(flux_command: FluxCommand, namespace: str) -> None:
+    """I5: as config/ installs them. It waits for a Pod, which nobody here ever runs; in a Namespace with no Deployment it
+    comes to the kind at once."""
+    (deployment,) = manifests.load(ROOT / "config" / "manager" / "deployment.yaml")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    def checked(where: str, timeout: float) -> list[str]:
+        with pytest.raises(FluxError) as failed:
+            flux_command.run(where, "check", "--poll-interval=100ms", timeout=timeout)
+        return failed.value.said.splitlines()
+
+    assert f"► {container['image']}" in checked("flux-system", 2)
+    assert "✔ ocirepositories.source.toolkit.fluxcd.io/v1" in checked(namespace, 30)

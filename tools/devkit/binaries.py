@@ -53,6 +53,8 @@ class Binary:
     file: str | None = None  # its name in KUBEBUILDER_ASSETS and on PATH; None if only our own build will do
     probe: tuple[str, ...] = ()  # arguments that make a found binary say which one it is
     answer: str = ""  # what its output then contains
+    path: str = ""  # the module to build by itself, if not as a tool of `module`, which then pins it
+    absent: str = ""  # a file that its package embeds and that its releases lack: built with an empty one
 
 
 _VERSION = "k8s.io/component-base/version"
@@ -100,6 +102,17 @@ BINARIES = {
             "github.com/fluxcd/helm-controller",
             minutes=4,
             file="helm-controller",
+        ),
+        Binary(
+            "flux",
+            TOOLS / "flux",
+            "./cmd/flux",
+            minutes=3,
+            file="flux",
+            probe=("--version",),
+            answer="flux version 2.",
+            path="github.com/fluxcd/flux2/v2",
+            absent="cmd/flux/manifests/none.yaml",
         ),
         Binary("fulcio", TOOLS / "fulcio", "github.com/sigstore/fulcio", minutes=1),
         Binary(
@@ -243,13 +256,25 @@ def _go_build(go: str, binary: Binary, keeper: Keeper) -> Path:
     """Builds in the keeper's folder: a build that is interrupted leaves no compiler and no half a file behind."""
     made = keeper.folder / binary.name
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {binary.link}".rstrip()]
-    command = [go, "build", "-C", str(binary.module), *flags, "-o", str(made), binary.package]
+    source = _copied(binary, keeper.folder / "source") if binary.path else binary.module
+    command = [go, "build", "-C", str(source), *flags, "-o", str(made), binary.package]
     keeper.start("build", command, {**os.environ, "GOWORK": "off", "TMPDIR": str(keeper.folder)})
     _show_progress(binary, keeper)
     if keeper.exit_code("build") != 0:
         tail = "\n".join(keeper.log("build").read_text(errors="replace").splitlines()[-15:])
         raise BuildError(f"building {binary.name} failed:\n{tail}")
     return made
+
+
+def _copied(binary: Binary, folder: Path) -> Path:
+    """A copy of its module that can be written to, and is whole. Returns the folder."""
+    shutil.copytree(module_folder(binary.name, binary.path), folder, copy_function=shutil.copyfile)
+    for each in (folder, *(each for each in folder.rglob("*") if each.is_dir())):
+        each.chmod(0o755)
+    if binary.absent:
+        (folder / binary.absent).parent.mkdir(parents=True, exist_ok=True)
+        (folder / binary.absent).touch()
+    return folder
 
 
 def _show_progress(binary: Binary, keeper: Keeper) -> None:
