@@ -251,8 +251,8 @@ def test_events_are_found_by_kind_and_name_in_order(
 
 
 def test_check_finds_the_deployment_and_the_kind(flux_command: FluxCommand, namespace: str) -> None:
-    """I5: as config/ installs them. It waits for a Pod, which nobody here ever runs; in a Namespace with no Deployment it
-    comes to the kind at once."""
+    """I5: as config/ installs them. It waits for a Pod, which nobody here ever runs; in a Namespace with no Deployment
+    it comes to the kind at once."""
     (deployment,) = manifests.load(ROOT / "config" / "manager" / "deployment.yaml")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
 
