@@ -36,8 +36,8 @@ _FOREIGN_USAGES = {
     ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
     ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
 }
+# encipherOnly and decipherOnly mean nothing without keyAgreement (RFC 5280 section 4.2.1.3).
 _FOREIGN_BITS = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
-_AGREEMENT_BITS = ("encipher_only", "decipher_only")
 
 
 def read_chain(ders: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
@@ -131,8 +131,7 @@ def _check_leaf(leaf: x509.Certificate) -> None:
     if constraints is not None and constraints.ca:
         raise RefusedError(f"signing certificate {called(leaf)} is a certificate authority")
     usage = _key_usage(leaf)
-    bits = _FOREIGN_BITS + (_AGREEMENT_BITS if usage.key_agreement else ())
-    if not usage.digital_signature or any(getattr(usage, bit) for bit in bits):
+    if not usage.digital_signature or any(getattr(usage, bit) for bit in _FOREIGN_BITS):
         raise RefusedError(f"key usage of the signing certificate {called(leaf)} is not digitalSignature only")
     for purpose in extension_of(leaf, x509.ExtendedKeyUsage) or ():
         if purpose in _FOREIGN_USAGES:

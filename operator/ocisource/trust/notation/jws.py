@@ -54,7 +54,7 @@ def _decode_base64url(value: object, name: str) -> bytes:
     if not isinstance(value, str):
         raise RefusedError(f"{name} is not text")
     try:
-        decoded = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        decoded = base64.urlsafe_b64decode(value + "==")  # more than enough is passed over
     except ValueError:  # binascii.Error is one
         raise RefusedError(f"{name} is not base64url") from None
     # The decoder is lenient; only what encodes to itself was canonical.

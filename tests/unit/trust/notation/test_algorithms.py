@@ -7,7 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
+from devkit.offline.notary import issue, leaf_extensions, name
+from devkit.signer import Signer
 from ocisource.trust.notation.algorithms import algorithm_of
+from ocisource.trust.wire import RefusedError
 
 MESSAGE = b"message"
 KINDS = pytest.mark.parametrize(
@@ -71,3 +74,10 @@ def test_an_ecdsa_signature_has_the_hash_of_its_curve(desk, kind, hash_):
     r, s = decode_dss_signature(real)
     size = len(notary.primitive(MESSAGE)) // 2
     assert not algorithm_of(notary.root).verify(r.to_bytes(size, "big") + s.to_bytes(size, "big"), MESSAGE)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256K1(), ec.SECP224R1()], ids=lambda curve: curve.name)
+def test_another_curve_has_no_algorithm(desk, curve):
+    key, subject = Signer(ec.generate_private_key(curve), "p256"), name({"CN": "odd"})
+    with pytest.raises(RefusedError, match="key of the signing certificate is not supported; use EC P-256"):
+        algorithm_of(issue(subject, key, subject, key, desk.window, leaf_extensions()))

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ObjectIdentifier
 
 from devkit.offline.authority import CODE_SIGNING, key_usage, to_der
@@ -85,6 +86,13 @@ def test_an_issuer_of_the_same_name_with_another_key_is_another_one(desk):
     leaf, other = desk.notary_of().chain[0], desk.notary_of(authorities=1).chain[1]
     assert leaf.issuer == other.subject
     _refused([leaf, other], "is not issued by the next one")
+
+
+def test_an_authority_whose_key_cannot_sign_issued_nothing(desk):
+    called, issuer = name({"CN": "root"}), key_pair()
+    leaf = issue(name({"CN": "leaf"}), key_pair(), called, issuer, desk.window, leaf_extensions())
+    root = issue(called, Signer(X25519PrivateKey.generate(), "p256"), called, issuer, desk.window, [])
+    _refused([leaf, root], "'CN=leaf' is not issued by the next one")
 
 
 def test_a_self_signed_leaf_is_held_to_the_rules_of_a_leaf(desk):

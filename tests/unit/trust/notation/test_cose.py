@@ -106,7 +106,13 @@ def test_the_protected_header_is_read_strictly(parts, header, word):
 
 @pytest.mark.parametrize(
     "time",
-    [1750000000, "2025-06-15T15:06:40Z", cbor2.CBORTag(0, "2025-06-15T15:06:40Z"), cbor2.CBORTag(1, 1.5)],
+    [
+        1750000000,
+        "2025-06-15T15:06:40Z",
+        cbor2.CBORTag(0, "2025-06-15T15:06:40Z"),
+        cbor2.CBORTag(1, 1.5),
+        cbor2.CBORTag(1004, 1750000000),
+    ],
 )
 def test_times_are_tagged_whole_seconds(parts, protected, time):
     header = cbor2.dumps(protected | {PREFIX + "signingTime": time})

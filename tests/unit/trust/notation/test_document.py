@@ -233,6 +233,12 @@ def test_names_and_scopes_are_unique_across_statements():
     _refused(trust_policy(one, one | {"name": "other"}), 'registry scope "reg/a" is present in multiple')
 
 
+def test_a_long_name_is_cut_in_messages():
+    for length, shown in ((200, "x" * 200), (201, "x" * 197 + "...")):
+        content = trust_policy(_statement(name="x" * length, trustStores=[]))
+        _refused(content, f'trust policy statement "{shown}" is either missing trust stores')
+
+
 def test_a_broken_statement_spoils_the_document_also_where_another_one_applies():
     _refused(trust_policy(_statement(), _statement(name="b", registryScopes=["x"])), 'registry scope "x" is not valid')
 

@@ -118,8 +118,9 @@ def test_a_subject_holds_all_attributes_of_one_identity(identities, admitted):
 
 
 def test_attributes_that_no_identity_can_name_do_not_matter():
-    twice = [*SUBJECT.items(), ("emailAddress", "a@example.com"), ("emailAddress", "b@example.com")]
-    assert _admitted(["x509.subject: " + BASE], twice)
+    odd = [("emailAddress", "a@example.com"), ("emailAddress", "b@example.com")]
+    assert _admitted(["x509.subject: " + BASE], [*SUBJECT.items(), *odd])
+    assert _admitted(["x509.subject: " + BASE], [*odd, *SUBJECT.items()])
 
 
 def test_a_subject_with_an_attribute_twice_has_no_single_meaning():
@@ -132,6 +133,16 @@ def test_a_subject_with_an_attribute_twice_has_no_single_meaning():
 def test_a_stranger_is_told_who_is_meant():
     with pytest.raises(RefusedError, match=r"'CN=builder,.*' is not among the trusted .* \"images\""):
         read_identities(["x509.subject: C=DE, ST=BE, O=x"]).admit(name(SUBJECT), "images")
+
+
+def test_a_long_name_is_cut_in_messages():
+    """Whose it is, or who wrote it, need not be our friend."""
+    for more, shown in ((54, f"O={'y' * 60},OU={'x' * 54}"), (55, f"O={'y' * 60},OU={'x' * 51}...")):
+        with pytest.raises(RefusedError, match=f"^signing certificate '{shown}' is not among"):
+            read_identities(["x509.subject: " + BASE]).admit(name([("OU", "x" * more), ("O", "y" * 60)]), "s")
+    for length, shown in ((200, "x" * 200), (201, "x" * 197 + "...")):
+        with pytest.raises(InvalidIdentity, match=f'^has trusted identity "{shown}" missing separator$'):
+            read_identities(["x" * length])
 
 
 def test_identities_for_plugins_admit_nobody():

@@ -71,6 +71,7 @@ def test_level_skip_waives_the_verification_and_verifies_nothing(desk):
     judgement = desk.judge(policy=policy)
     assert not judgement.accepted
     assert not judgement.ignored
+    assert judgement.reason == policy.waived
 
 
 def test_what_a_policy_is(desk):
@@ -199,6 +200,14 @@ def test_audit_can_be_made_to_enforce(desk):
     judgement = desk.judge(level="audit", override={"authenticity": "enforce"}, identities=[STRANGER])
     assert not judgement.ignored
     assert judgement.reason
+
+
+def test_what_is_tolerated_does_not_hide_what_is_enforced(desk):
+    order = replace(desk.order, expiry=desk.now - 1)
+    judgement = desk.judge(order, level="audit", override={"expiry": "enforce"}, identities=[STRANGER])
+    assert _failed(judgement) == ["authenticity", "expiry"]
+    assert (judgement.accepted, judgement.ignored) == (False, "")
+    assert judgement.reason == "signature has expired"
 
 
 def test_permissive_never_takes_an_older_artifact_for_this_one(desk):
