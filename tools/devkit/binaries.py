@@ -161,13 +161,13 @@ def obtain(binary: Binary) -> Path:
     return built
 
 
-def module_folder(name: str, path: str) -> Path:
-    """Where Go keeps the source of the module `path`, in the version that the binary `name` is built from; fetched if
-    it is not there. Raises MissingToolError."""
+def module_folder(binary: Binary, path: str) -> Path:
+    """Where Go keeps the source of the module `path`, in the version that the binary is built from; fetched if it is
+    not there. Raises MissingToolError."""
     go = shutil.which("go")
     if go is None:
         raise MissingToolError(f"reading files of {path} needs Go 1.26 or newer: install Go and try again")
-    command = [go, "mod", "download", "-C", str(BINARIES[name].module), "-json", path]
+    command = [go, "mod", "download", "-C", str(binary.module), "-json", path]
     done = subprocess.run(
         command,
         env={**os.environ, "GOWORK": "off"},
@@ -268,7 +268,7 @@ def _go_build(go: str, binary: Binary, keeper: Keeper) -> Path:
 
 def _copied(binary: Binary, folder: Path) -> Path:
     """A copy of its module that can be written to, and is whole. Returns the folder."""
-    shutil.copytree(module_folder(binary.name, binary.path), folder, copy_function=shutil.copyfile)
+    shutil.copytree(module_folder(binary, binary.path), folder, copy_function=shutil.copyfile)
     for each in (folder, *(each for each in folder.rglob("*") if each.is_dir())):
         each.chmod(0o755)
     if binary.absent:

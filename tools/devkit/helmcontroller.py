@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from devkit import manifests
 from devkit.applier import lenient_kind
-from devkit.binaries import locate, module_folder
+from devkit.binaries import BINARIES, locate, module_folder
 from devkit.services import Service
 from devkit.startup import answers, start
 
@@ -32,7 +32,7 @@ class HelmController(Service):
 
     def start(self) -> None:
         binary = locate("helm-controller")
-        kinds = manifests.load(module_folder("helm-controller", _MODULE) / _KIND)
+        kinds = manifests.load(module_folder(BINARIES["helm-controller"], _MODULE) / _KIND)
         self._plane.cluster.apply_crds([*kinds, lenient_kind("source.toolkit.fluxcd.io", "HelmChart", "helmcharts")])
 
         def command(ports: list[int]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devkit.binaries import BINARIES, Binary, BuildError, MissingToolError, find, locate, obtain
+from devkit.binaries import BINARIES, Binary, BuildError, MissingToolError, find, locate, module_folder, obtain
 
 TOOLS = Path(__file__).resolve().parents[3] / "tools"
 
@@ -212,6 +212,33 @@ def test_progress_says_what_is_built_and_how_long_it_takes(
     machine.with_go()
     obtain(machine.binary)
     assert capsys.readouterr().err.startswith("building thing (about 1 minute, once)… 0 s\n")
+
+
+def test_a_module_that_lacks_what_it_embeds_is_built_from_a_whole_copy(machine: Machine) -> None:
+    """The cache of Go is read-only and stays as it is."""
+    cached = machine.home / "modules" / "flux"
+    (cached / "cmd").mkdir(parents=True)
+    (cached / "cmd" / "main.go").write_text("package main\n")
+    for each in (cached / "cmd" / "main.go", cached / "cmd", cached):
+        each.chmod(0o444 if each.is_file() else 0o555)
+    script = f"""#!/bin/sh
+if [ "$2" = download ]; then echo '{{"Dir": "{cached}"}}'; exit 0; fi
+[ -w "$3/cmd" ] && [ -f "$3/cmd/main.go" ] && [ -f "$3/cmd/manifests/none.yaml" ] || exit 1
+while [ "$1" != "-o" ]; do shift; done
+echo built > "$2"
+"""
+    machine.executable(machine.path, "go", script)
+
+    made = obtain(replace(machine.binary, path="example.com/flux", absent="cmd/manifests/none.yaml"))
+
+    assert made.read_text() == "built\n"
+    assert sorted(each.name for each in cached.rglob("*")) == ["cmd", "main.go"]
+
+
+def test_a_module_that_cannot_be_had_is_told(machine: Machine) -> None:
+    machine.executable(machine.path, "go", "#!/bin/sh\necho 'no such version' >&2\nexit 1\n")
+    with pytest.raises(MissingToolError, match=r"^example\.com/flux cannot be had: no such version$"):
+        module_folder(machine.binary, "example.com/flux")
 
 
 def test_every_binary_has_its_pins_committed() -> None:
