@@ -3,6 +3,7 @@ CLI itself, and step by step what it does."""
 
 from __future__ import annotations
 
+import json
 import urllib.error
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,14 @@ from devkit.cluster import ApiError
 from devkit.fluxcli import FluxError
 from real.flux import Flux, PlainFlux, RealFlux, kstatus
 from real.images import Repository
-from real.objects import condition, has_failed, holds, is_ready, oci_repository
+from real.objects import condition, has_failed, holds, is_ready, oci_repository, secret
 from real.operation import Operator, await_true, fetch
 
 if TYPE_CHECKING:
     from devkit.controlplane import ControlPlane
     from devkit.fluxcli import FluxCommand
-    from devkit.services import RegistryServer
+    from devkit.helm import Helm
+    from devkit.services import Cosign, RegistryServer
 
 pytestmark = pytest.mark.e2e
 
@@ -248,6 +250,62 @@ def test_events_are_found_by_kind_and_name_in_order(
     ]
     assert told[0][3].startswith("stored artifact with revision '1.0.0@sha256:")
     await_true(lambda: "OCIRepository/other" in {each[2] for each in flux.events()}, 10, "the event about the other")
+
+
+def test_what_create_can_say_is_taken(
+    control_plane: ControlPlane,
+    operator: Operator,
+    flux_command: FluxCommand,
+    cosign: Cosign,
+    helm: Helm,
+    registry: RegistryServer,
+    namespace: str,
+) -> None:
+    """I4: a signed chart by its layer, with a login and a timeout."""
+    key = cosign.key_pair("flux")
+    control_plane.cluster.create(secret(namespace, "keys", {"cosign.pub": key.public.read_bytes()}))
+    login = {"auths": {registry.address: {"username": "nobody", "password": "asks"}}}
+    pull = secret(
+        namespace, "login", {".dockerconfigjson": json.dumps(login).encode()}, "kubernetes.io/dockerconfigjson"
+    )
+    control_plane.cluster.create(pull)
+    digest = helm.push(helm.package("app", "1.0.0", {"values.yaml": "word: one\n"}), f"{registry.address}/{namespace}")
+    cosign.sign(f"{registry.address}/{namespace}/app@{digest}", key, bundle=True)
+
+    created = flux_command.run(
+        namespace,
+        *("create", "source", "oci", "app", f"--url=oci://{registry.address}/{namespace}/app", "--tag-semver=1.x"),
+        *("--layer-selector=application/vnd.cncf.helm.chart.content.v1.tar+gzip:copy", "--label=team=a"),
+        *("--verify-provider=cosign", "--verify-secret-ref=keys", "--secret-ref=login", "--insecure"),
+        *("--interval=5m", "--fetch-timeout=20s", "--ignore-paths=*.md,docs/"),
+    )
+
+    assert created.done()[-1] == f"fetched revision: 1.0.0@{digest}"
+    app = control_plane.cluster.read(oci_repository(namespace, "app", ""))
+    assert condition(app, "SourceVerified")["status"] == "True"
+    assert app["metadata"]["labels"] == {"team": "a"}
+    assert app["status"]["observedIgnore"] == "*.md\ndocs/"
+
+
+def test_get_selects_by_the_status_of_a_condition(
+    control_plane: ControlPlane, operator: Operator, flux_command: FluxCommand, repository: Repository, namespace: str
+) -> None:
+    """I2."""
+    repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
+    app = oci_repository(namespace, "app", repository.url, ref={"tag": "1.0.0"})
+    missing = oci_repository(namespace, "missing", repository.url, ref={"tag": "none"})
+    for each in (app, missing):
+        control_plane.cluster.create(each)
+    control_plane.cluster.wait(app, is_ready)
+    control_plane.cluster.wait(missing, has_failed)
+
+    def names(*selected: str) -> list[str]:
+        return [row[0] for row in flux_command.run(namespace, "get", "sources", "oci", *selected).table()]
+
+    assert names() == ["app", "missing"]
+    assert names("--status-selector=ready=false") == ["missing"]
+    assert names("--status-selector=ready=true") == ["app"]
+    assert names("--status-selector=FetchFailed=true") == ["missing"]
 
 
 def test_check_finds_the_deployment_and_the_kind(flux_command: FluxCommand, namespace: str) -> None:
