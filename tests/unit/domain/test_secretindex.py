@@ -136,6 +136,22 @@ def test_what_a_service_account_brings_reaches_those_that_still_name_it() -> Non
     assert index.users("team", "pull") == ()
 
 
+def test_an_object_that_names_another_secret_leaves_the_one_before() -> None:
+    index = SecretIndex()
+    index.put(APP, secrets("old", "kept"))
+    index.put(APP, secrets("kept", "new"))
+    assert [index.users("team", name) for name in ("old", "kept", "new")] == [(), (APP,), (APP,)]
+
+
+def test_of_what_nobody_knows_nothing_is_kept() -> None:
+    """An object that was never there goes; a ServiceAccount is read for an object that is gone by then."""
+    index = SecretIndex()
+    index.drop(APP)
+    index.learn("team", "puller", frozenset({"pull"}))
+    index.put(APP, Named(account="puller"))
+    assert index.users("team", "pull") == ()
+
+
 names = st.frozensets(st.sampled_from(["s1", "s2", "s3"]))
 keys = st.tuples(st.sampled_from(["ns1", "ns2"]), st.sampled_from(["a", "b", "c"]))
 accounts = st.tuples(st.sampled_from(["ns1", "ns2"]), st.sampled_from(["sa1", "sa2"]))
