@@ -51,7 +51,9 @@ def test_a_policy_of_keys_tells_why_nothing_matched(bench):
     assert not bench.judge(without, BundleSignature("x", bench.signer().bundle(bench.digest))).accepted
 
 
-@pytest.mark.parametrize("digest", ["", "sha256:", "sha512:" + "0" * 128, "sha256:" + "A" * 64, "v1"])
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:", "sha512:" + "0" * 128, "sha256:" + "A" * 64, "sha256:" + "0" * 65, "v1"]
+)
 def test_a_verdict_is_about_a_sha256_digest(bench, digest):
     signer = bench.signer()
     for evidence in (BundleSignature("x", signer.bundle(digest)), _legacy(signer.legacy(digest))):

@@ -279,6 +279,14 @@ def test_only_the_host_of_a_base_url_counts(suffix):
     assert check_entry(root, entry("v2").document(), about(ENVELOPE)).index == 5
 
 
+@pytest.mark.parametrize("url", ["", "{host}", "ftp://{host}", "x https://{host}", "https://", "https:///{host}"])
+def test_what_is_no_web_address_names_no_host(url):
+    document = SIGSTORE.trusted_root_document()
+    document["tlogs"][1]["baseUrl"] = url.format(host=SIGSTORE.rekor_v2.host)
+    reason = "the trusted root gives the log no baseUrl, which an entry of Rekor v2 needs"
+    assert refusal(entry("v2").document(), root=read_trusted_root(json.dumps(document).encode())) == reason
+
+
 @pytest.mark.parametrize("origin", ["rekor", "rekor - ", "rekor - 1a", " - 1", "rekor -1", "rekor - 1 "])
 def test_a_checkpoint_of_rekor_v1_ends_in_a_tree_id(origin):
     made = entry()

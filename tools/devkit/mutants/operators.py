@@ -6,7 +6,7 @@ An operator says where in a syntax tree of parso it can change something (`mutat
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import parso
 from cosmic_ray.operators.provider import OperatorProvider
@@ -34,7 +34,14 @@ def operators() -> Iterator[tuple[str, Any]]:
     for name in provider:
         if not LEFT_OUT.fullmatch(name):
             yield name, provider[name]()
-    for own in (RemoveStatement, FixCondition, DropOperand, SwapMembership, DropHandler):
+    for own in (
+        RemoveStatement,
+        FixCondition,
+        DropOperand,
+        SwapMembership,
+        DropHandler,
+        LoosenMatch,
+    ):
         yield own.__name__, own()
 
 
@@ -124,6 +131,20 @@ class DropHandler:
             return [(node, 1)]
         kinds = caught.children[1]
         return [(kinds, place) for place in range(0, len(kinds.children), 2)]
+
+
+class LoosenMatch:
+    """`fullmatch` becomes `match`, and `match` becomes `search`."""
+
+    _LOOSER: ClassVar = {"fullmatch": "match", "match": "search"}
+
+    def mutation_positions(self, node: Any) -> Iterator[Position]:
+        if node.type == "name" and node.value in self._LOOSER and node.get_previous_leaf().value == ".":
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: Any, _index: int) -> Any:
+        node.value = self._LOOSER[node.value]
+        return node
 
 
 def _replaced(node: Any, place: int, code: str) -> Any:
