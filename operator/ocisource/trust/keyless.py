@@ -114,7 +114,7 @@ def read_identity_policy(root: TrustedRoot, identities: Sequence[OIDCIdentity]) 
     read = read_identities(identities)
     named = [f"{len(one)} {one}" for identity in identities for one in (identity.issuer, identity.subject)]
     inputs = "\n".join(["cosign keyless", root.fingerprint, *named])
-    return IdentityPolicy(root, read, hashlib.sha256(inputs.encode("utf-8", "surrogatepass")).hexdigest())
+    return IdentityPolicy(root, read, hashlib.sha256(inputs.encode()).hexdigest())
 
 
 def _leaf(ledger: Ledger, proofs: Proofs, signature: bytes, message: bytes) -> Leaf:

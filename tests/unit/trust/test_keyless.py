@@ -273,12 +273,11 @@ def test_a_legacy_signature_may_have_a_timestamp_too(sigstore, foreign):
     assert late.checks[-1].name == "certificate chain", "the certificate must hold at every time that is vouched for"
 
 
-@pytest.mark.parametrize("token", ["{}", "[]", "{", '{"SignedRFC3161Timestamp": 1}'])
+@pytest.mark.parametrize("token", ["{}", "[]", "{", "\ud800", '{"SignedRFC3161Timestamp": 1}'])
 def test_a_legacy_timestamp_that_cannot_be_read_is_refused(sigstore, token):
     made = sigstore.identity().legacy(DIGEST)
-    assert "imestamp" in refused(
-        policy(sigstore), LegacySignature("x", made.payload, {**made.annotations, TIMESTAMP: token})
-    )
+    reason = refused(policy(sigstore), LegacySignature("x", made.payload, {**made.annotations, TIMESTAMP: token}))
+    assert reason.startswith(("timestamp annotation is not ", "SignedRFC3161Timestamp is "))
 
 
 def test_the_key_of_the_log_must_hold_at_the_time(sigstore, form):

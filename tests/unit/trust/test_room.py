@@ -41,7 +41,7 @@ def test_a_secret_with_keys_is_trust_in_keys(bench):
     policy = room().policy(Verify("cosign", "pub"), material, SUBJECT)
     evidence = BundleSignature("bundle", signer.bundle(DIGEST))
     assert policy.judge(SUBJECT, evidence).signer.startswith("key 'cosign.pub'")
-    assert policy.form == "cosign"
+    assert (policy.form, policy.flaw, policy.waived, policy.open) == ("cosign", "", "", "")
 
 
 def test_an_empty_secret_is_no_keyless_policy(sigstore):
@@ -53,7 +53,9 @@ def test_an_empty_secret_is_no_keyless_policy(sigstore):
 
 def test_without_a_secret_identities_of_the_public_root_are_trusted(sigstore):
     keyless = Verify("cosign", identities=ANYBODY)
-    assert accepts(room(sigstore.trusted_root).policy(keyless, Material("apps"), SUBJECT), sigstore)
+    policy = room(sigstore.trusted_root).policy(keyless, Material("apps"), SUBJECT)
+    assert accepts(policy, sigstore)
+    assert (policy.form, policy.flaw, policy.waived, policy.open) == ("cosign", "", "", "")
     foreign = OfflineSigstore.create()
     assert not accepts(room(foreign.trusted_root).policy(keyless, Material("apps"), SUBJECT), sigstore)
 

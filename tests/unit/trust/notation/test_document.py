@@ -7,6 +7,7 @@ import json
 import pytest
 
 from devkit.offline.notary import trust_policy
+from devkit.signer import to_json
 from ocisource.domain.errors import TrustError
 from ocisource.trust.notation.document import applicable, read_document
 
@@ -241,6 +242,23 @@ def test_a_long_name_is_cut_in_messages():
 
 def test_a_broken_statement_spoils_the_document_also_where_another_one_applies():
     _refused(trust_policy(_statement(), _statement(name="b", registryScopes=["x"])), 'registry scope "x" is not valid')
+
+
+NAMES = {
+    "": ("version", "trustPolicies"),
+    "trustPolicies[0].": ("name", "registryScopes", "signatureVerification", "trustStores", "trustedIdentities"),
+    "trustPolicies[0].signatureVerification.": ("level", "override", "verifyTimestamp"),
+}
+
+
+@pytest.mark.parametrize(("where", "name"), [(where, name) for where, names in NAMES.items() for name in names])
+def test_a_name_in_another_case_is_not_overlooked(where, name):
+    """Other tools read names without regard to case: what they would obey must not be nothing here."""
+    document = json.loads(trust_policy())
+    statement = document["trustPolicies"][0]
+    place = {"": document, "trustPolicies[0].": statement}.get(where, statement["signatureVerification"])
+    place[name.upper()] = None
+    _refused(to_json(document), f"{PARSING}{where}{name.upper()} must be written {name}")
 
 
 def test_what_nobody_knows_is_passed_over():
