@@ -37,7 +37,7 @@ test: $(READY) check-code cover
 	@$(BIN)/pytest --durations=10 $(addprefix --ignore=,$(COVERED))
 
 check: $(READY) check-code
-	@$(BIN)/pytest --quiet tests/unit tests/flow tests/property
+	@$(BIN)/pytest --quiet -n auto --dist loadfile tests/unit tests/flow tests/property
 
 # What decides whom to trust and what to do is covered in every branch, by its own unit tests alone.
 COVERED := tests/unit/trust tests/unit/domain
