@@ -190,6 +190,8 @@ def test_a_bundle_about_a_bare_file_is_not_a_signature_of_an_artifact(bench):
         ("application/vnd.dev.sigstore.bundle+json;version=0.2", "0.2"),
         ("application/vnd.dev.sigstore.bundle+json;version=0.3", "0.3"),
         ("application/vnd.dev.sigstore.bundle.v0.3+json", "0.3"),
+        *((f"application/vnd.dev.sigstore.bundle+json;version={late}", late) for late in ("0.9", "0.10", "0.95")),
+        *((f"application/vnd.dev.sigstore.bundle.v{late}+json", late) for late in ("0.9", "0.10", "0.95")),
     ],
 )
 def test_all_versions_in_use_are_read(bench, media_type, version):
@@ -208,6 +210,12 @@ def test_all_versions_in_use_are_read(bench, media_type, version):
         "application/json",
         "application/vnd.dev.sigstore.bundle.v1.0+json",
         "application/vnd.dev.sigstore.bundle.v0.3+json;x",
+        *(f"application/vnd.dev.sigstore.bundle.v{version}+json" for version in ("0.0", "0.01", "0.100", "013")),
+        *(f"application/vnd.dev.sigstore.bundle+json;version={version}" for version in ("0.0", "0.01", "0.100", "013")),
+        "application/vndxdev.sigstore.bundle.v0.3+json",
+        "application/vnd.devxsigstore.bundle.v0.3+json",
+        "application/vnd.dev.sigstorexbundle.v0.3+json",
+        "application/vnd.dev.sigstore.bundlexv0.3+json",
         "x\n" * 500,
     ],
 )

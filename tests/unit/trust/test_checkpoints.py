@@ -155,6 +155,13 @@ def test_a_note_that_is_not_written_as_it_should_be_is_refused(note):
     assert refusal(note) == MALFORMED
 
 
+@pytest.mark.parametrize("code", [code for code in range(0x20) if code != 0x0A])
+def test_a_note_has_no_control_characters(code):
+    """C2SP signed-note: no ASCII control character but newline, signed or not."""
+    text = f"{TEXT}a{chr(code)}b\n"
+    assert refusal(signed(text)) == MALFORMED
+
+
 def test_a_signature_that_is_not_base64_is_refused():
     note = GOOD.replace(LINE, "\u2014 rekor-v2.offline.example ????\n")
     assert refusal(note) == "signature of log entry's checkpoint is not base64"

@@ -84,6 +84,31 @@ def test_an_unparsable_entry_is_an_error_that_names_it(content):
     assert refusal(content).startswith("secret 'pub' entry 'cosign.pub': not a PEM public key")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"-----BEGIN", b"x-----BEGIN"),
+        (b"-----BEGIN", b"----BEGIN"),
+        (b"BEGIN PUBLIC KEY-----", b"BEGIN PUBLIC KEY-----x"),
+        (b"\n-----END", b"-----END"),
+        (b"END PUBLIC KEY-----", b"END PUBLIC KEY-----x"),
+        (b"PUBLIC KEY", b""),
+        (b"PUBLIC KEY", b"public key"),
+    ],
+)
+def test_the_lines_around_a_key_are_whole(good, old, new):
+    """RFC 7468 section 2."""
+    changed = good.replace(old, new)
+    assert changed != good
+    assert "not a PEM public key" in refusal(changed)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b" \n", b"\t\n"])
+def test_lines_may_end_in_white_space(good, end):
+    """RFC 7468 section 2: editors of other systems leave it there."""
+    assert keyring(cosign_pub=good.replace(b"\n", end)).keyring.keys == keyring(cosign_pub=good).keyring.keys
+
+
 def test_one_bad_entry_is_an_error_though_another_is_good(good):
     with pytest.raises(TrustError, match=r"entry 'z\.pub'"):
         keyring(a_pub=good, z_pub=b"")

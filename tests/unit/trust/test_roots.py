@@ -167,6 +167,8 @@ def test_both_ends_of_a_window_belong_to_it():
         "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
         "application/vnd.dev.sigstore.trustedroot.v0.1+json",
         "application/vnd.dev.sigstore.trustedroot.v0.2+json",
+        *(f"application/vnd.dev.sigstore.trustedroot.v{version}+json" for version in ("0.9", "0.10", "0.95")),
+        *(f"application/vnd.dev.sigstore.trustedroot+json;version={version}" for version in ("0.9", "0.10", "0.95")),
     ],
 )
 def test_the_media_types_of_trusted_roots_are_known(document, written):
@@ -179,6 +181,12 @@ def test_the_media_types_of_trusted_roots_are_known(document, written):
         "application/vnd.dev.sigstore.signingconfig.v0.2+json",
         "application/vnd.dev.sigstore.trustedroot.v1.0+json",
         "application/vnd.dev.sigstore.trustedroot.v0.1+jsonx",
+        *(f"application/vnd.dev.sigstore.trustedroot.v{version}+json" for version in ("0.0", "0.100", "013")),
+        *(f"application/vnd.dev.sigstore.trustedroot+json;version={version}" for version in ("0.0", "0.100", "013")),
+        "application/vndxdev.sigstore.trustedroot.v0.1+json",
+        "application/vnd.devxsigstore.trustedroot.v0.1+json",
+        "application/vnd.dev.sigstorextrustedroot.v0.1+json",
+        "application/vnd.dev.sigstore.trustedrootxv0.1+json",
         "",
     ],
 )

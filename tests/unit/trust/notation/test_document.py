@@ -84,7 +84,9 @@ def test_the_most_specific_scope_wins():
     assert applicable(statements[1:], "reg.example/a/b") is None
 
 
-@pytest.mark.parametrize("scope", ["localhost/a", "127.0.0.1:5000/a", "a.b-c.example/a/b-c/d.e_f", "X/a--b"])
+@pytest.mark.parametrize(
+    "scope", ["localhost/a", "127.0.0.1:5000/a", "a.b-c.example/a/b-c/d.e_f", "X/a--b", "MX5.ex-5A.org/a5z/5/5z-az5"]
+)
 def test_scopes_are_repositories(scope):
     (statement,) = _read(_statement(registryScopes=[scope]))
     assert statement.scopes == (scope,)
