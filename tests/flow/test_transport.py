@@ -108,6 +108,14 @@ async def test_proxies_that_cannot_be_used_are_told(told: World, name: str, said
     assert await failure(told, **proxy(name)) == f"failed to get proxy address: {said}"
 
 
+@pytest.mark.parametrize("way", ["proxy", "certificates"])
+async def test_a_secret_that_cannot_be_read_is_named(told: World, way: str) -> None:
+    """C5, C8: in the words of the original."""
+    told.secrets.refuses = "no answer"
+    asked = {"proxy": proxy, "certificates": certificates}[way]("keys")
+    assert (await failure(told, **asked)).endswith(": failed to get secret 'team/keys': no answer")
+
+
 async def test_the_first_that_is_wrong_is_told_in_the_order_of_the_original(told: World) -> None:
     """C4 before C5 before C8 before C9."""
     url = "oci://registry.example.com/app:1.0"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ocisource.cluster import paths
 from ocisource.cluster.errors import ApiError, NotFoundError
 from ocisource.domain.accounts import ServiceAccount, parse_account
 from ocisource.domain.errors import AccountError, AccountMissing
@@ -67,4 +68,4 @@ class ClusterAccounts:
 
 
 def _path(namespace: str, name: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+    return paths.core("serviceaccounts", namespace, name)

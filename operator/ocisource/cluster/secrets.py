@@ -8,6 +8,7 @@ import binascii
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ocisource.cluster import paths
 from ocisource.cluster.errors import ApiError, NotFoundError
 from ocisource.domain.errors import SecretError, SecretMissing
 from ocisource.flight import Flight
@@ -35,11 +36,11 @@ class ClusterSecrets:
 
     async def _read(self, namespace: str, name: str) -> tuple[str, Mapping[str, bytes]]:
         try:
-            found = await self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            found = await self._api.get(paths.core("secrets", namespace, name))
         except NotFoundError as error:
             raise SecretMissing(namespace, name) from error
-        except ApiError as error:
-            raise SecretError(f"secret '{namespace}/{name}' cannot be read: {error}") from error
+        except ApiError as error:  # who asked says of which Secret this is told
+            raise SecretError(str(error)) from error
         data: dict[str, bytes] = {}
         for key, value in (found.get("data") or {}).items():
             try:

@@ -37,3 +37,5 @@ async def _read(rooms: Rooms, source: Source, name: str) -> tuple[str, Mapping[s
         return secret, (await rooms.secrets.secret(source.namespace, name))[1]
     except SecretMissing as error:
         raise SecretError(f"secret '{secret}' not found") from error
+    except SecretError as error:
+        raise SecretError(f"failed to get secret '{secret}': {error}") from error

@@ -33,6 +33,12 @@ class Learnt(list[tuple[str, str, frozenset[str]]]):
         self.append((namespace, name, secrets))
 
 
+async def test_the_name_of_a_service_account_leads_to_no_other_namespace(api: KubeAPI, server: FakeServer) -> None:
+    with pytest.raises(AccountError, match=r"invalid resource name .*: \[may not contain '/'\]"):
+        await ClusterAccounts(api, Learnt()).account("team", "../../kube-system/serviceaccounts/puller")
+    assert server.requests == []
+
+
 async def test_a_service_account_is_read_and_what_it_brings_is_told(api: KubeAPI, server: FakeServer) -> None:
     server.answer("GET", PATH, Answer(body=body("a", "b")))
     learnt = Learnt()
