@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
+import posixpath
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +35,7 @@ _IDLE = 75.0  # seconds that a connection may stay open between requests
 _FAREWELL = 5.0  # seconds that downloads under way get when the server stops
 
 _STANDING_BY = "this replica stands by: another one serves the artifacts\n"
+_ONE_RANGE = re.compile(r"bytes=([0-9]+-[0-9]*|-[1-9][0-9]*)")
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -93,17 +98,23 @@ def artifacts(
     requests. `/` answers 200 (it is the readiness probe of the stock deployment); folders are not listed.
 
     A download gets `patience` seconds, and a second for every 64 KiB. While `leads` says no, what lies on disk may be
-    old: nothing of it is served, and clients are asked to come again.
+    old: nothing of it is served, and clients are asked to come again, by another connection: the one they have would
+    lead a client behind a Service to the same replica each time.
     """
     base = Path(root).absolute()
 
     async def tarball(request: web.Request) -> web.StreamResponse:
         if not leads():
-            raise web.HTTPServiceUnavailable(text=_STANDING_BY, headers={"Retry-After": "1"})
-        path = paths.published(request.match_info["path"])
+            later = web.HTTPServiceUnavailable(text=_STANDING_BY, headers={"Retry-After": "1"})
+            later.force_close()
+            raise later
+        asked = request.match_info["path"]
+        path = paths.published(posixpath.normpath(f"/{asked}").lstrip("/"))
         found = await asyncio.to_thread(_servable, base / path) if path else None
         if found is None:
-            raise web.HTTPNotFound
+            raise web.HTTPNotFound(text="404 page not found\n")
+        if path != asked:  # with //, /./, /../ or a slash at the end: there is one address for each file
+            raise web.HTTPMovedPermanently(f"/{path}")
         file, status = found
         return _Download(file, status, patience + status.st_size / _SLOWEST)
 
@@ -190,14 +201,15 @@ class _Download(web.FileResponse):
             raise ConnectionResetError("the client is too slow") from None
 
     def _judged(self, request: web.BaseRequest) -> web.BaseRequest:
-        """The request, without its range if that was meant for another content (RFC 9110, 13.1.5): aiohttp judges
-        If-Range with a date, not with an entity tag."""
-        condition = request.headers.get(hdrs.IF_RANGE, "")
-        here = f'"{self._status_of_file.st_mtime_ns:x}-{self._status_of_file.st_size:x}"'
-        if not condition.endswith('"') or condition == here:
+        """The request, without its range if that was meant for another content (RFC 9110, 13.1.5), or if it is not one
+        range: then all is sent, which is what a client may expect in any case, and aiohttp would send an error."""
+        asked, condition = request.headers.get(hdrs.RANGE), request.headers.get(hdrs.IF_RANGE)
+        status = self._status_of_file
+        here = f'"{status.st_mtime_ns:x}-{status.st_size:x}"', formatdate(math.ceil(status.st_mtime), usegmt=True)
+        if asked is None or (_ONE_RANGE.fullmatch(asked) and condition in (None, *here)):
             return request
         headers = request.headers.copy()
-        headers.popall(hdrs.RANGE, None)
+        headers.popall(hdrs.RANGE)
         return request.clone(headers=headers)
 
 
