@@ -89,6 +89,16 @@ def test_flags_are_written_as_in_go() -> None:
     assert settings("--watch-all-namespaces").watch_all_namespaces
     assert not settings("--watch-all-namespaces=F", RUNTIME_NAMESPACE="a").watch_all_namespaces
     assert settings("--concurrent=5", "--concurrent=6").concurrent == 6
+    assert settings("--artifact-retention-ttl=0").artifact_retention_ttl == 0
+
+
+def test_gates_add_up_and_the_last_word_about_one_counts() -> None:
+    """G8: patches of a Deployment append a flag each, and the original takes all of them."""
+    own, cache = "ObjectLevelWorkloadIdentity", "CacheSecretsAndConfigMaps"
+    assert settings(f"--feature-gates={own}=true", f"--feature-gates={cache}=true").feature_gates == {own, cache}
+    assert (
+        settings(f"--feature-gates={own}=1, {cache} = f", f"--feature-gates={own}=false").feature_gates == frozenset()
+    )
 
 
 def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
@@ -112,14 +122,16 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--storage-addr=9090", "such as :9090"),
         ("--storage-addr=::1:9090", "[address]:port"),
         ("--storage-addr=:99999", "host:port"),
-        ("--storage-adv-addr=http://a", "without a scheme"),
+        ("--storage-adv-addr=a/b", "without a path"),
+        ("--storage-adv-addr=ftp://a", "https://"),
+        ("--artifact-retention-ttl=-1s", "negative"),
         ("--events-addr=notification-controller", "http://"),
         ("--watch-all-namespaces=no", "true or false"),
         ("--kube-api-qps=-1", "above 0"),
         ("--max-blob-size=1GB", "1Gi"),
         ("--platform=amd64", "linux/amd64"),
         ("--on-verification-failure=drop", "keep, withdraw"),
-        ("--verify-interval=-1h", "0s switches it off"),
+        ("--verify-interval=-1h", "negative"),
         ("--verify-interval=daily", "duration"),
         ("--require-oidc-identity=perhaps", "true or false"),
         ("--offline-trust=no", "true or false"),
@@ -177,7 +189,8 @@ def test_the_advertised_address_comes_from_where_it_listens(address: Address, ex
 def test_the_advertised_address_prefers_the_flag_then_hostname() -> None:
     assert settings("--storage-addr=0.0.0.0:9090", HOSTNAME="pod-1").storage_adv_addr == "pod-1:9090"
     assert settings("--storage-addr=0.0.0.0:9090").storage_adv_addr == "machine:9090"
-    assert settings("--storage-adv-addr=svc.local.").storage_adv_addr == "svc.local."
+    for advertised in ("svc.local.", "https://flux.example.com", "http://10.1.2.3:80"):
+        assert settings(f"--storage-adv-addr={advertised}").storage_adv_addr == advertised
 
 
 def test_sizes_have_binary_units() -> None:
@@ -207,8 +220,8 @@ def test_the_page_of_flags_is_in_groups_and_fits_a_terminal() -> None:
         "Addresses:",
         "Logs:",
     } <= set(groups)
-    assert max(map(len, lines)) <= 101
-    assert "  --storage-path=/data [STORAGE_PATH]       folder of the artifacts; must exist" in lines
+    assert max(map(len, lines)) < 80
+    assert "  --artifact-retention-ttl=1m         how long a replaced artifact is kept" in lines
 
 
 def test_flags_without_effect_are_told_once_each() -> None:

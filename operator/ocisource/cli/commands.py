@@ -16,9 +16,12 @@ COMMANDS = {
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Exit status of the command that `arguments` name. Without one, or with --help, prints what there is."""
+    """Exit status of the command that `arguments` name. Without one, or with --help, prints what there is. Flags alone
+    are those of `run`: so they stand in Deployments that were written for the original (flux-compat G8)."""
     # What a library thinks of a stranger's certificate is for the verdict to say, not for standard error.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"ocisource\.trust\.")
+    if arguments and arguments[0].startswith("--") and arguments[0] != "--help":
+        arguments = ["run", *arguments]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if name in COMMANDS:
         module = importlib.import_module(COMMANDS[name][0])

@@ -10,9 +10,9 @@ from ocisource.settings.values import Parse
 
 @dataclass(frozen=True)
 class Flag:
-    """`env` is the variable that gives the default where it is set; `switch` flags may stand without a value. A flag
-    with `unused` is one of the original's that has nothing to set here: it is read, checked, and told to be so, for
-    the reason that `unused` gives."""
+    """`env` is the variable that gives the default where it is set; `switch` flags may stand without a value, and the
+    values of `listed` ones add up where others take the last. A flag with `unused` is one of the original's that has
+    nothing to set here: it is read, checked, and told to be so, for the reason that `unused` gives."""
 
     name: str
     default: str
@@ -20,6 +20,7 @@ class Flag:
     meaning: str = ""
     env: str = ""
     switch: bool = False
+    listed: bool = False
     unused: str = ""
 
     @property
@@ -33,7 +34,7 @@ IGNORED_PREFIXES = ("helm-", "ssh-")
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Storage": (
         Flag("storage-path", "/data", values.text, "folder of the artifacts; must exist", "STORAGE_PATH"),
-        Flag("artifact-retention-ttl", "1m", values.duration, "how long a replaced artifact is kept"),
+        Flag("artifact-retention-ttl", "1m", values.duration_or_none, "how long a replaced artifact is kept"),
         Flag("artifact-retention-records", "2", values.whole(1), "how many artifacts of an object are kept"),
         Flag(
             "artifact-digest-algo",
@@ -48,7 +49,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "storage-adv-addr",
             "",
             values.advertised,
-            "host[:port] in artifact URLs; made from --storage-addr if empty",
+            "host[:port] in artifact URLs, or the URL before it; made from --storage-addr if empty",
             "STORAGE_ADV_ADDR",
         ),
         Flag("metrics-addr", ":8080", values.address_or_off, "where /metrics is; 0 switches it off", "METRICS_ADDR"),
@@ -70,7 +71,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             switch=True,
         ),
         Flag("watch-label-selector", "", values.selector, "labels of the objects to watch"),
-        Flag("concurrent", "2", values.whole(1), "passes at a time over the objects of a registry, in sixteens"),
+        Flag("concurrent", "2", values.whole(1), "how many times 16 objects of a registry are worked on at a time"),
         Flag("interval-jitter-percentage", "5", values.whole(0, 99), "how far intervals are spread, in percent"),
         Flag(
             "min-retry-delay", "750ms", values.duration, "wait after the first failure; doubles with each further one"
@@ -84,6 +85,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "",
             values.feature_gates,
             f"Name=true or Name=false, separated by commas, of {' and '.join(values.GATES)}",
+            listed=True,
         ),
         Flag(
             "default-service-account",
@@ -96,7 +98,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "token-cache-max-duration",
             "1h",
-            values.duration,
+            values.duration_or_none,
             "how long credentials of a cloud are kept, if they last; never longer than 1h",
         ),
     ),
@@ -110,7 +112,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "verify-interval",
             "0s",
-            values.duration_or_off,
+            values.duration_or_none,
             "how often signatures are verified anew; 0s: when something has changed",
         ),
         Flag(
@@ -173,7 +175,9 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("log-encoding", "json", values.one_of("json", "console"), "json or console"),
     ),
     "Taken from manifests of the original, without effect": (
-        Flag("requeue-dependency", "30s", values.duration, unused="an OCIRepository depends on no other object"),
+        Flag(
+            "requeue-dependency", "30s", values.duration_or_none, unused="an OCIRepository depends on no other object"
+        ),
         Flag(
             "watch-configs-label-selector",
             "reconcile.fluxcd.io/watch=Enabled",

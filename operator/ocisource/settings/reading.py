@@ -94,7 +94,7 @@ def advertised_address(storage_addr: Address, hostname: str) -> str:
 
 def parse_settings(arguments: Sequence[str], environment: Mapping[str, str], hostname: str) -> Settings:
     """The settings of a process started with `arguments` on the machine `hostname`. Raises SettingsError."""
-    given = dict(_given(arguments))
+    given = _collected(_given(arguments))
     values = {flag.field: _value(flag, given.get(flag.name), environment) for flag in FLAGS}
     values["unused"] = tuple(_unused(given))
     values["runtime_namespace"] = environment.get("RUNTIME_NAMESPACE", "")
@@ -149,7 +149,7 @@ def _value(flag: Flag, given: str | None, environment: Mapping[str, str]) -> Any
 
 
 def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Names and values as they were written; the last one of a name counts."""
+    """Names and values as they were written."""
     rest = iter(arguments)
     for argument in rest:
         if not argument.startswith("--") or argument == "--":
@@ -169,8 +169,17 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, following
 
 
-WIDTH = 100
-COLUMN = 44
+def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What counts of each flag: its last value, or all of them in one where they add up."""
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        adds_up = name in given and name in BY_NAME and BY_NAME[name].listed
+        given[name] = f"{given[name]},{value}" if adds_up else value
+    return given
+
+
+WIDTH = 79
+COLUMN = 38
 
 
 def usage() -> str:
@@ -178,14 +187,15 @@ def usage() -> str:
     lines = [
         "usage: ocisource run [--flag=value ...]",
         "",
-        "Runs the operator until a signal ends it. A variable in [BRACKETS] gives the default where it is set.",
+        "Runs the operator until a signal ends it. A variable in [BRACKETS] gives the",
+        "default where it is set.",
     ]
     for group, flags in GROUPS.items():
         lines += ["", f"{group}:"]
         for flag in flags:
             lines += _described(flag)
     families = " and ".join(f"--{prefix}..." for prefix in IGNORED_PREFIXES)
-    return "\n".join([*lines, f"  {families} are taken as well: other kinds of sources have them"])
+    return "\n".join([*lines, f"  {families} are taken, too: other sources have them"])
 
 
 def _described(flag: Flag) -> list[str]:

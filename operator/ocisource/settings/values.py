@@ -77,10 +77,10 @@ def duration(text: str) -> float:
     return seconds
 
 
-def duration_or_off(text: str) -> float:
+def duration_or_none(text: str) -> float:
     seconds = durations.parse(text)
     if seconds < 0:
-        raise BadValueError("must not be negative; 0s switches it off")
+        raise BadValueError("must not be negative")
     return seconds
 
 
@@ -150,8 +150,8 @@ def https_url_or_empty(text: str) -> str:
 
 
 def advertised(text: str) -> str:
-    if "/" in text:
-        raise BadValueError("must be host or host:port, without a scheme or a path")
+    if text and not re.fullmatch(r"(https?://)?[^/\s]+", text):
+        raise BadValueError("must be host or host:port, or http:// or https:// and that, without a path")
     return text
 
 
@@ -165,7 +165,7 @@ def feature_gates(text: str) -> frozenset[str]:
     """The gates that are open. The last word about one counts."""
     gates: dict[str, bool] = {}
     for pair in filter(None, text.split(",")):
-        name, _, value = pair.strip().partition("=")
+        name, _, value = (part.strip() for part in pair.partition("="))
         if name not in GATES:
             raise BadValueError(f"unknown feature gate {name!r}; known are {', '.join(GATES)}")
         gates[name] = switch(value)

@@ -51,3 +51,10 @@ def test_a_command_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> 
     with warnings.catch_warnings():
         assert dispatch(["verfy"]) == 2
     assert "there is no command 'verfy'" in capsys.readouterr().err
+
+
+def test_flags_alone_are_those_of_the_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    """G8: the arguments of the stock Deployment begin with a flag."""
+    with warnings.catch_warnings():
+        assert dispatch(["--watch-all-namespaces", "--no-such-flag"]) == 2
+    assert capsys.readouterr().err == "ocisource run: unknown flag --no-such-flag (see --help)\n"
