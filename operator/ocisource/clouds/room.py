@@ -9,13 +9,13 @@ from functools import partial
 from typing import Protocol, cast
 from urllib.parse import quote
 
-from ocisource.clouds.threads import Threads
 from ocisource.clouds.tokens import Asker, Happening, Note, Token, Tokens
 from ocisource.domain.access import Credentials
 from ocisource.domain.accounts import ServiceAccount
 from ocisource.domain.clouds import CloudAccess
 from ocisource.domain.errors import CloudError
 from ocisource.domain.proxies import Proxy
+from ocisource.threads import Threads
 
 MOST_AT_A_TIME = 16
 """Questions that are on their way at a time. Each has an end of its own, after some seconds."""
@@ -84,7 +84,7 @@ class CloudRoom:
         self._issue = issue
         self._opens = opens
         self._providers: dict[str, Provider] = {}
-        self._threads = Threads(MOST_AT_A_TIME)
+        self._threads = Threads("cloud", MOST_AT_A_TIME)
 
     async def credentials(self, access: CloudAccess) -> Credentials:
         """What the cloud's registry is shown. Raises CloudError, or AccountError where a ServiceAccount asks."""

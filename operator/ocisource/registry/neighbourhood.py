@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
 from ocisource.registry import places
 from ocisource.registry.errors import NoWay
+from ocisource.registry.names import Names
 
 
 class Neighbourhood:
@@ -45,19 +45,19 @@ class Neighbourhood:
 
 
 class Resolver(AbstractResolver):
-    """Resolves names as the system does. With `guarded` only addresses that the neighbourhood admits are given, and
+    """Looks `names` up. With `guarded` only addresses that the neighbourhood admits are given, and
     without, what is found is where the registry is."""
 
-    def __init__(self, neighbourhood: Neighbourhood, *, guarded: bool) -> None:
+    def __init__(self, names: Names, neighbourhood: Neighbourhood, *, guarded: bool) -> None:
+        self._names = names
         self._neighbourhood = neighbourhood
         self._guarded = guarded
-        self._resolver = DefaultResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Raises NoWay where a name leads to addresses that are not admitted, only or among others."""
-        found = await self._resolver.resolve(host, port, family)
+        found = await self._names.resolve(host, port, family)
         addresses = frozenset(one["host"].partition("%")[0] for one in found)
         if not self._guarded:
             self._neighbourhood.saw(addresses)
@@ -69,4 +69,4 @@ class Resolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """The names are everybody's."""

@@ -13,6 +13,7 @@ import aiohttp
 from ocisource.domain.access import Access
 from ocisource.registry import places
 from ocisource.registry.limits import Limits
+from ocisource.registry.names import Names
 from ocisource.registry.neighbourhood import Neighbourhood, Resolver
 from ocisource.registry.ways import Way
 
@@ -42,6 +43,7 @@ class Pools:
     def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
         self._limits = limits
         self._clock = clock
+        self._names = Names()
         self._pools: dict[Access, _Pool] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -73,7 +75,7 @@ class Pools:
     def _opened(self, way: Way, neighbourhood: Neighbourhood) -> aiohttp.ClientSession:
         limits = self._limits
         return aiohttp.ClientSession(
-            connector=_connector(
+            connector=self._connector(
                 way,
                 neighbourhood,
                 limit=0,
@@ -90,12 +92,10 @@ class Pools:
             max_field_size=_HEADER_BYTES,
         )
 
+    def _connector(self, way: Way, neighbourhood: Neighbourhood, **settings: Any) -> aiohttp.TCPConnector:
+        if way.is_socks and way.proxy is not None:
+            from ocisource.registry import socks  # noqa: PLC0415 - a library that few need
 
-def _connector(way: Way, neighbourhood: Neighbourhood, **settings: Any) -> aiohttp.TCPConnector:
-    if way.proxy is None:
-        return aiohttp.TCPConnector(resolver=Resolver(neighbourhood, guarded=way.guarded), **settings)
-    if way.is_socks:
-        from ocisource.registry import socks  # noqa: PLC0415 - a library that few need
-
-        return socks.connector(way.proxy, **settings)
-    return aiohttp.TCPConnector(**settings)
+            return socks.connector(way.proxy, **settings)
+        straight = Resolver(self._names, neighbourhood, guarded=way.guarded)
+        return aiohttp.TCPConnector(resolver=self._names if way.proxy else straight, **settings)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+import threading
 
 import pytest
 
@@ -109,6 +112,38 @@ async def test_a_redirect_to_another_name_of_the_registrys_machine_is_followed(c
         port = registry.address.rpartition(":")[2]
         registry.fault = when("/team/", redirect(f"http://storage.test:{storage.address.rpartition(':')[2]}{{path}}"))
         assert await client.resolve(to(f"registry.test:{port}", insecure=True), "1") == digest
+
+
+async def test_names_that_nobody_answers_for_hold_up_nobody_else(registry, client, to, names, monkeypatch):
+    """J6: neither another registry, nor whatever else is done beside the loop. A system gives up after half a
+    minute."""
+    gate, begun, usual = threading.Event(), set(), socket.getaddrinfo
+    names["registry.test"] = [LOOPBACK]
+    dead = [asyncio.create_task(client.tags(to(f"dead{number}.test:443"))) for number in range(64)]
+
+    def getaddrinfo(host, port, **more):
+        if host.startswith("dead"):
+            begun.add(host)
+            gate.wait(30)
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return usual(host, port, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    registry.push("team/app", "1", b"layer")
+    port = registry.address.rpartition(":")[2]
+    try:
+        async with asyncio.timeout(10):
+            shared = min(32, (os.cpu_count() or 1) + 4)  # threads of a loop's own executor
+            while len(begun) < shared:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(lambda: None)
+            assert await client.tags(to(f"registry.test:{port}", insecure=True)) == ("1",)
+    finally:
+        gate.set()
+    told = await asyncio.gather(*dead, return_exceptions=True)
+    assert {str(error).partition(": ")[2] for error in told} == {
+        f"dial tcp: lookup dead{number}.test: no such host" for number in range(64)
+    }
 
 
 async def test_credentials_go_to_no_token_server_whose_name_leads_within(client, to, names):

@@ -1,4 +1,4 @@
-"""Blocking work beside the loop, for libraries that know no other."""
+"""Blocking work beside the loop, for what knows no other and may take long: it holds no one else's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ V = TypeVar("V")
 
 
 class Threads:
-    """At most `most` pieces of work at a time, each in a thread of its own: one that a cloud does not answer holds no
-    one else's, and the process ends without it."""
+    """At most `most` pieces of work at a time, each in a thread of its own, called `name`: one that is not answered
+    holds no one else's, and the process ends without it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
         self._places = asyncio.Semaphore(most)
 
     async def run(self, work: Callable[[], V]) -> V:
@@ -23,7 +24,7 @@ class Threads:
         await self._places.acquire()
         outcome: Future[V] = Future()
         outcome.set_running_or_notify_cancel()
-        threading.Thread(target=_settle, args=(outcome, work), name="cloud", daemon=True).start()
+        threading.Thread(target=_settle, args=(outcome, work), name=self._name, daemon=True).start()
         done = asyncio.wrap_future(outcome)
         done.add_done_callback(self._ended)
         return await asyncio.shield(done)

@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from ocisource.clouds.threads import Threads
+from ocisource.threads import Threads
 
 
 async def test_what_the_work_returns_or_raises_comes_back() -> None:
-    threads = Threads(1)
+    threads = Threads("cloud", 1)
 
     assert await threads.run(lambda: threading.current_thread().name) == "cloud"
     with pytest.raises(KeyError, match=r"x"):
@@ -21,7 +21,7 @@ async def test_what_the_work_returns_or_raises_comes_back() -> None:
 
 
 async def test_no_more_than_so_many_are_at_work() -> None:
-    threads, gate, begun = Threads(2), threading.Event(), threading.Semaphore(0)
+    threads, gate, begun = Threads("cloud", 2), threading.Event(), threading.Semaphore(0)
     working = 0
 
     def work() -> None:
@@ -41,7 +41,7 @@ async def test_no_more_than_so_many_are_at_work() -> None:
 
 async def test_whoever_leaves_leaves_the_place_taken_until_the_work_has_ended() -> None:
     """Else a cloud that does not answer would pile up threads."""
-    threads, gate = Threads(1), threading.Event()
+    threads, gate = Threads("cloud", 1), threading.Event()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(threads.run(lambda: gate.wait(10)), 0.01)
     with pytest.raises(TimeoutError):
@@ -52,7 +52,7 @@ async def test_whoever_leaves_leaves_the_place_taken_until_the_work_has_ended() 
 
 
 async def test_an_error_that_nobody_waits_for_is_nobodys() -> None:
-    threads, gate = Threads(1), threading.Event()
+    threads, gate = Threads("cloud", 1), threading.Event()
 
     def work() -> None:
         gate.wait(10)
@@ -68,10 +68,10 @@ def test_a_process_ends_without_waiting_for_a_cloud() -> None:
     program = """
 import asyncio, threading
 from contextlib import suppress
-from ocisource.clouds.threads import Threads
+from ocisource.threads import Threads
 async def main():
     with suppress(TimeoutError):
-        await asyncio.wait_for(Threads(1).run(lambda: threading.Event().wait(600)), 0.01)
+        await asyncio.wait_for(Threads("cloud", 1).run(lambda: threading.Event().wait(600)), 0.01)
 asyncio.run(main())
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
