@@ -23,13 +23,16 @@ from ocisource.domain.errors import (
 from ocisource.domain.reference import parse_url
 from ocisource.domain.reviews import Reviews
 from ocisource.domain.secretindex import SecretIndex, named_by
-from ocisource.domain.source import REQUESTED_AT, Source, parse_source
+from ocisource.domain.source import FINALIZER, Source, parse_source, requested_at
 from ocisource.ports import Gauges, Objects, Recorder, Store
 from ocisource.reconcile import Corridor
 from ocisource.telemetry import about
 from ocisource.workqueue import Key, Queue, Result
 
 logger = logging.getLogger(__name__)
+
+FAILED = "Reconciler error"
+"""The headline of a pass that failed, as controllers in Go have it (flux-compat G11)."""
 
 WRITE_TRIES = 5
 PROGRESS_AFTER = 1.0
@@ -124,7 +127,8 @@ class Controller:
         except Conflict:  # what the watch told is behind: look at the object itself, and begin again
             return await self._reread(key)
         except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
-            logger.error("the API server did not take the outcome of the pass: %s", error, extra=about(*key))  # noqa: TRY400
+            told = f"the API server did not take the outcome of the pass: {error}"
+            logger.error(FAILED, extra=about(*key, error=told))  # noqa: TRY400 - a sentence for the user
             result = Result(failed=True)
         self._desk.gauges.passed(*key, time.monotonic() - started, result.word)
         return result
@@ -172,7 +176,7 @@ class Controller:
         before = s.parse_status(obj)
         written = await self._write(key, obj, lambda found: s.concluded(source, found, report, self._desk.clock()))
         for event in s.events(source, before, report):
-            self._tell(key, written, event)
+            self._tell(key, written, event, report.failure)
         if report.failure is None and report.stored is None:  # a log line is all that a pass without news leaves (J9)
             logger.info("artifact up-to-date with remote revision: '%s'", report.resolved, extra=about(*key))
         failure = report.failure
@@ -193,14 +197,19 @@ class Controller:
         if not obj["metadata"].get("deletionTimestamp"):
             self._remember(key, obj)
             return Result(after=0)
+        source, _ = _read(obj)
         try:
             removed = await self._desk.store.remove(*key)
         except StoreError as error:
-            self._tell(key, obj, s.Event(s.WARNING, error.reason, str(error)))
+            failure = Failure(None, error.reason, str(error))
+            self._tell(key, obj, s.addressed(source, s.Event(s.WARNING, failure.reason, failure.message)), failure)
+            await self._write(key, obj, lambda found: s.undeleted(source, found, self._desk.clock()))
             return Result(failed=True)
         if removed:
             message = "garbage collected artifacts for deleted resource"
-            self._tell(key, obj, s.Event(s.NORMAL, "GarbageCollectionSucceeded", message))
+            self._tell(key, obj, s.addressed(source, s.Event(s.NORMAL, "GarbageCollectionSucceeded", message)))
+        if set(obj["metadata"].get("finalizers") or ()) - {FINALIZER}:  # others still have to do with it, and see it
+            obj = await self._write(key, obj, lambda found: s.deleted(source, found, self._desk.clock()))
         await self._desk.objects.remove_finalizer(obj)
         return Result()
 
@@ -247,8 +256,11 @@ class Controller:
             self._objects[key] = obj
         return obj
 
-    def _tell(self, key: Key, obj: Mapping[str, Any], event: s.Event) -> None:
-        if event.type == s.WARNING:
+    def _tell(self, key: Key, obj: Mapping[str, Any], event: s.Event, failure: Failure | None = None) -> None:
+        if failure is not None and event.message == failure.message:
+            headline = "reconciliation stalled" if failure.stalls else FAILED
+            logger.error(headline, extra=about(*key, error=event.message))
+        elif event.type == s.WARNING:
             logger.error(event.message, extra=about(*key, error=event.reason))
         else:
             logger.info(event.message, extra=about(*key))
@@ -262,12 +274,12 @@ class _Asks:
     uid: str
     generation: int
     deleting: bool
-    request: str
+    request: str | None
 
     @classmethod
     def of(cls, obj: Mapping[str, Any]) -> _Asks:
         metadata = obj["metadata"]
-        request = (metadata.get("annotations") or {}).get(REQUESTED_AT) or ""
+        request = requested_at(metadata.get("annotations") or {})
         deleting = bool(metadata.get("deletionTimestamp"))
         return cls(metadata.get("uid", ""), metadata.get("generation", 0), deleting, request)
 
@@ -275,7 +287,7 @@ class _Asks:
         """Whether a pass is due. A request that was removed asks for nothing."""
         if before is None:
             return True
-        return self != (before if self.request else replace(before, request=""))
+        return self != (replace(before, request=None) if self.request is None else before)
 
 
 def _read(obj: Mapping[str, Any]) -> tuple[Source, Failure | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import logging
+import operator
 import os
 import resource
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 KIND = "OCIRepository"
 CONTROLLER = "ocirepository"
+
+ABOUT = {"controller": CONTROLLER, "controllerGroup": "source.toolkit.fluxcd.io", "controllerKind": KIND}
+"""What every line about an object says, too."""
 
 # `trace` lies below what logging knows.
 LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
@@ -30,7 +35,7 @@ QUIET = ("asyncio", "aiohttp", "kopf")
 
 def about(namespace: str, name: str, **more: object) -> dict[str, Any]:
     """`extra=` for a log call that is about one object."""
-    return {"fields": {"controllerKind": KIND, "namespace": namespace, "name": name, **more}}
+    return {"fields": {**ABOUT, "namespace": namespace, "name": name, **more}}
 
 
 class JSONLines(logging.Formatter):
@@ -38,7 +43,7 @@ class JSONLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = _fields(record)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, ensure_ascii=False, default=str, separators=(",", ":"))
 
 
 class ConsoleLines(logging.Formatter):
@@ -89,10 +94,14 @@ def configure_logging(level: str, encoding: str, stream: TextIO | None = None) -
     return handler
 
 
-BUCKETS = (*(0.01 * (1800 / 0.01) ** (step / 9) for step in range(9)), 1800.0)
-"""Seconds; ten exponential buckets from 0.01 to 1800 (flux-compat G7)."""
+BUCKETS = (
+    *(0.01, 0.038363583488692544, 0.1471764538093883, 0.5646216173286169, 2.166090855590701, 8.309900738254731),
+    *(31.879757075478317, 122.30217221643493, 469.19495946736544, 1799.9999999999986),
+)
+"""Seconds; ten exponential buckets from 0.01 to 1800 (flux-compat G7). Here and below bounds are what Go computes, to
+the last digit: they are labels, and series are to go on when controllers are swapped."""
 
-QUEUE_BUCKETS = tuple(float(f"1e{exponent}") for exponent in range(-8, 4))
+QUEUE_BUCKETS = tuple(accumulate([1e-8, *[10.0] * 11], operator.mul))
 """Seconds; those that work queues in Go have."""
 
 PASS_BUCKETS = (
@@ -293,10 +302,17 @@ def _process_lines(started: float) -> list[str]:
         ("process_cpu_seconds_total", "CPU seconds, user and system.", "counter", usage.ru_utime + usage.ru_stime),
         ("process_start_time_seconds", "Start of the process, in Unix seconds.", "gauge", started),
     ]
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        resident = int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        facts.append(("process_resident_memory_bytes", "Resident memory in bytes.", "gauge", resident))
+    process = Path("/proc/self")
+    if process.exists():
+        size, resident = (int(pages) for pages in (process / "statm").read_text().split()[:2])
+        page, opened = os.sysconf("SC_PAGE_SIZE"), sum(1 for _ in (process / "fd").iterdir())
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        facts += [
+            ("process_resident_memory_bytes", "Resident memory in bytes.", "gauge", resident * page),
+            ("process_virtual_memory_bytes", "Virtual memory in bytes.", "gauge", size * page),
+            ("process_open_fds", "Files and connections that are open.", "gauge", opened),
+            ("process_max_fds", "How many of them may be open.", "gauge", most),
+        ]
     return [
         line for metric, meaning, kind, value in facts for line in _rendered(metric, meaning, kind, [(metric, value)])
     ]

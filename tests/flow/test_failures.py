@@ -202,6 +202,29 @@ async def test_a_registry_that_never_answers_fails_within_the_timeout_and_shows_
     assert in_progress[0] == {"Reconciling": "Progressing", "Ready": "Progressing"}
 
 
+def errors(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """The error lines of the controller: headline and text."""
+    lines = [
+        record for record in caplog.records if record.name == "ocisource.controller" and record.levelname == "ERROR"
+    ]
+    return [(record.getMessage(), record.__dict__["fields"]["error"]) for record in lines]
+
+
+async def test_the_log_of_a_failed_pass_says_what_controllers_in_go_say(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """G11: what alerts and `flux logs` look for."""
+    world.push("1.0.0")
+    world.declare(ref={"tag": "nope"})
+    await world.passes()
+    world.declare(ref={"digest": "sha512:abc"})
+    await world.passes()
+    (headline, text), stalled = errors(caplog)
+    assert headline == "Reconciler error"
+    assert text.startswith("failed to determine artifact digest: GET http")
+    assert stalled == ("reconciliation stalled", 'failed to determine artifact digest: unsupported hash: "sha512"')
+
+
 async def test_an_api_server_that_refuses_a_write_costs_a_retry_and_one_line(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,8 +235,10 @@ async def test_an_api_server_that_refuses_a_write_costs_a_retry_and_one_line(
     result = await world.passes()
 
     assert result.failed
-    told = [record for record in caplog.records if "did not take the outcome" in record.getMessage()]
-    assert [record.exc_info for record in told] == [None]
+    assert [text.partition(": ")[0] for _, text in errors(caplog)] == [
+        "the API server did not take the outcome of the pass"
+    ]
+    assert all(record.exc_info is None for record in caplog.records)
     world.cluster.refuses = ""
     await world.passes()
     assert world.conditions()["Ready"] == ("True", "Succeeded")

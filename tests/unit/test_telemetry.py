@@ -45,6 +45,8 @@ def test_a_log_line_has_the_fields_that_flux_logs_filters_by(stream: io.StringIO
     assert line["level"] == "info"
     assert line["msg"] == "stored artifact"
     assert line["controllerKind"] == "OCIRepository"
+    assert (line["controller"], line["controllerGroup"]) == ("ocirepository", "source.toolkit.fluxcd.io")
+    assert stream.getvalue().startswith('{"level":"info","ts":"'), "some alerts are made of the text"
     assert (line["namespace"], line["name"], line["revision"]) == ("apps", "podinfo", "6.1.6")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["ts"]))
     assert "error" not in line
@@ -109,7 +111,7 @@ def test_the_duration_of_passes_is_a_histogram_of_the_object() -> None:
     labels = 'kind="OCIRepository",name="podinfo",namespace="apps"'
     bucket = f"gotk_reconcile_duration_seconds_bucket{{{labels},le="
     assert sample(page, bucket + '"0.01"}') == 1
-    assert sample(page, bucket + '"1800"}') == 2
+    assert sample(page, bucket + '"1799.9999999999986"}') == 2
     assert sample(page, bucket + '"+Inf"}') == 3
     assert sample(page, f"gotk_reconcile_duration_seconds_count{{{labels}}}") == 3
     assert sample(page, f"gotk_reconcile_duration_seconds_sum{{{labels}}}") == pytest.approx(5000.025)
@@ -117,6 +119,14 @@ def test_the_duration_of_passes_is_a_histogram_of_the_object() -> None:
     assert len(BUCKETS) == 10
     ratios = [after / before for before, after in itertools.pairwise(BUCKETS)]
     assert ratios == pytest.approx([ratios[0]] * 9)
+
+
+def test_the_bounds_of_buckets_are_written_as_go_writes_them() -> None:
+    """They are labels. Those of the original's page, which computes 1e-8 · 10ⁿ with an error in the last digit."""
+    page = Metrics().render()
+    bounds = re.findall(r'^workqueue_work_duration_seconds_bucket\{.*le="(.+)"\}', page, re.MULTILINE)
+    small = ["1e-08", "1e-07", "1e-06", "9.999999999999999e-06", "9.999999999999999e-05"]
+    assert bounds == [*small, "0.001", "0.01", "0.1", "1", "10", "100", "1000", "+Inf"]
 
 
 def test_results_are_counted_by_the_words_of_go() -> None:
@@ -183,7 +193,8 @@ def test_counters_add_up_by_labels() -> None:
 def test_the_process_tells_its_cpu_and_memory() -> None:
     page = Metrics().render()
     assert sample(page, "process_cpu_seconds_total") > 0
-    assert sample(page, "process_resident_memory_bytes") > 1e6
+    assert sample(page, "process_virtual_memory_bytes") > sample(page, "process_resident_memory_bytes") > 1e6
+    assert 3 <= sample(page, "process_open_fds") < sample(page, "process_max_fds")
 
 
 def test_every_line_of_the_page_parses() -> None:

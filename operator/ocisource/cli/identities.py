@@ -80,6 +80,8 @@ async def credentials_watched(
 
 def _counter(metrics: Metrics) -> Callable[[Happening], None]:
     """Counts what happens with tokens, by the names that dashboards know (flux-compat G7)."""
+    evictions = "gotk_token_cache_evictions_total", "Credentials of a cloud that made room for others."
+    metrics.count(*evictions, by=0)
 
     def note(happening: Happening) -> None:
         match happening:
@@ -90,6 +92,6 @@ def _counter(metrics: Metrics) -> Callable[[Happening], None]:
                 meaning = "Questions that clouds were asked, by what came of them."
                 metrics.count("gotk_token_cache_requests_total", meaning, {"status": happening})
             case "eviction":
-                metrics.count("gotk_token_cache_evictions_total", "Credentials of a cloud that made room for others.")
+                metrics.count(*evictions)
 
     return note
