@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from devkit.ocihttp import Fault, Proceed, RegistryServer
 from devkit.offline import NOW, OfflineSigstore, Window
 from devkit.offline.notary import JWS, Notary, Order, trust_policy
 from devkit.signer import Signer
-from fakes.world import APP, World, http_world
+from fakes.world import APP, World, fake_world, http_world
+from ocisource.domain.access import Access
 
 ALICE, MALLORY = Signer.generate(), Signer.generate()
 SIGSTORE, STRANGERS = OfflineSigstore.create(), OfflineSigstore.create()
@@ -365,3 +367,25 @@ async def test_64_keyless_signatures_leave_the_loop_to_others(world: World) -> N
     assert len(gaps) > 64
     assert max(gaps) < 2
     assert spent < 20
+
+
+async def test_among_many_tags_is_chosen_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """J6: a hundred thousand tags take a second, which other objects do not have."""
+    choosing: list[threading.Thread] = []
+
+    class Tags(tuple[str, ...]):
+        def __reversed__(self) -> Iterator[str]:
+            choosing.append(threading.current_thread())
+            return iter(self[::-1])
+
+    async def tags(_access: Access) -> Tags:
+        return Tags(["1.0.0"] * 1000)
+
+    async with fake_world(tmp_path) as world:
+        world.push("1.0.0")
+        world.declare(ref={"semver": "1.x"})
+        monkeypatch.setattr(world.registry, "tags", tags)
+        await world.passes()
+
+        assert world.conditions()["Ready"] == ("True", "Succeeded")
+        assert [thread is threading.main_thread() for thread in choosing] == [False]

@@ -256,14 +256,15 @@ def _document(body: bytes) -> Document:
 
 
 def _refusal(method: str, path: str, answer: _Answer) -> ApiError:
-    reason, message = "", ""
+    reason, message, causes = "", "", []
     try:
         status = json.loads(answer.body)
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
+        causes = [cause.get("reason") for cause in (status.get("details") or {}).get("causes") or ()]
     except (ValueError, AttributeError):
         message = answer.body[:256].decode(errors="replace").strip()
     message = message or f"the API server answered {answer.status} to {method} {path}"
-    if answer.status == 403:
+    if answer.status == 403 and "NamespaceTerminating" not in causes:
         message += f"; {missing_rule(method, path)}"
     if answer.status == 401:
         message = f"the API server does not accept the credentials (401 {message}); check the token or certificate"

@@ -22,6 +22,9 @@ from ocisource.reconcile.rooms import Rooms
 from ocisource.reconcile.tarballs import Tarball, Tarballs, Wanted
 from ocisource.reconcile.verdicts import Verdicts, Witness
 
+MANY = 1000
+"""Tags among which it takes more than a moment to choose."""
+
 Journal = Callable[[str, str], None]
 """Told of each step as it ends: its name and what came of it, in words for people."""
 
@@ -163,7 +166,9 @@ class _Walk:
                 newest = latest(choice.range, choice.pattern, charts=self._source.layer.is_chart)
             except InvalidRange as error:
                 raise InvalidRange(f"semver '{choice.range}' parse error: {error}") from error
-            tag = newest(await self._rooms.registry.tags(access))
+            tags = await self._rooms.registry.tags(access)
+            # Many tags take their time, and the loop is everybody's.
+            tag = newest(tags) if len(tags) < MANY else await asyncio.to_thread(newest, tags)
         if tag is None:
             raise step.failed(f"no match found for semver: {choice.range}")
         return tag

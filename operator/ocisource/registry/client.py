@@ -33,8 +33,8 @@ from ocisource.registry.manifests import (
     Document,
     checked_digest,
     parse_platform,
-    parse_tags,
     read_document,
+    read_tags,
     sha256,
 )
 from ocisource.registry.retries import STATUSES, Clock, Sleep
@@ -129,7 +129,7 @@ class OCIRegistry:
             seen.add(path)
             reply = await self._transport.get(access, path, bound=TAG_PAGE_BYTES)
             try:
-                tags += parse_tags(reply.body)
+                tags += await read_tags(reply.body)
             except RegistryError as error:
                 raise RegistryError(f"GET {shown(reply.url)}: {error}") from error
             path = next_page(reply, access)

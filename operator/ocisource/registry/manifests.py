@@ -9,13 +9,16 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from ocisource.domain.content import EMPTY, Descriptor
 from ocisource.domain.errors import InvalidDigest, RegistryError
 from ocisource.domain.reference import check_digest
+
+Parsed = TypeVar("Parsed")
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -106,9 +109,16 @@ def parse_platform(text: str) -> Platform:
 
 async def read_document(content: bytes, content_type: str = "") -> Document:
     """As `parse_document`, and a large one beside the loop, which is everybody's."""
-    if len(content) < LARGE:
-        return parse_document(content, content_type)
-    return await asyncio.to_thread(parse_document, content, content_type)
+    return await _read(partial(parse_document, content, content_type), len(content))
+
+
+async def read_tags(content: bytes) -> list[str]:
+    """As `parse_tags`, and a large page beside the loop."""
+    return await _read(partial(parse_tags, content), len(content))
+
+
+async def _read(parse: Callable[[], Parsed], size: int) -> Parsed:
+    return parse() if size < LARGE else await asyncio.to_thread(parse)
 
 
 def parse_document(content: bytes, content_type: str = "") -> Document:

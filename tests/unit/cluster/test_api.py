@@ -72,6 +72,16 @@ async def test_forbidden_names_the_rule_that_is_missing(api: KubeAPI, server: Fa
         await api.get(PATH)
 
 
+async def test_no_rule_is_asked_for_where_a_namespace_is_on_its_way_out(api: KubeAPI, server: FakeServer) -> None:
+    told = 'events "app.1" is forbidden: unable to create new content in namespace ns because it is being terminated'
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace ns is being terminated", "field": "metadata"}]
+    body = {**status("Forbidden", told), "details": {"name": "app.1", "kind": "events", "causes": causes}}
+    server.answer("POST", PATH, Answer(403, body))
+    with pytest.raises(ForbiddenError) as caught:
+        await api.post(PATH, {})
+    assert str(caught.value) == told
+
+
 @pytest.mark.parametrize(
     ("method", "path", "rule"),
     [

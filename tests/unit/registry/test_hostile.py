@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from devkit.ocihttp import Proceed, RegistryServer
 from ocisource.domain.access import Credentials
 from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.domain.evidence import BundleSignature, LegacySignature, Unreadable
+from ocisource.registry.manifests import read_tags
 
 MIB = 1 << 20
 APP = "team/app"
@@ -207,6 +209,21 @@ async def test_a_manifest_of_fifty_thousand_objects_is_read_beside_the_loop(regi
         last = now
     assert len((await asked).layers) == 24_000
     assert len(gaps) > 3
+
+
+async def test_a_large_page_of_tags_is_read_beside_the_loop(monkeypatch):
+    """A page may have 16 MiB, which take a second."""
+    reading, usual = [], json.loads
+
+    def loads(*arguments, **more):
+        reading.append(threading.current_thread() is threading.main_thread())
+        return usual(*arguments, **more)
+
+    monkeypatch.setattr(json, "loads", loads)
+    tags = [f"1.0.{number}" for number in range(10_000)]
+    assert await read_tags(json.dumps({"tags": tags}).encode()) == tags
+    assert await read_tags(json.dumps({"tags": tags[:9]}).encode()) == tags[:9]
+    assert reading == [False, True]
 
 
 # Lies
