@@ -13,6 +13,7 @@ import pytest
 from devkit import manifests
 from devkit.cluster import ApiError
 from devkit.fluxcli import FluxError
+from devkit.kubelet import LogNode
 from real.flux import Flux, PlainFlux, RealFlux, kstatus
 from real.images import Repository
 from real.objects import condition, has_failed, holds, is_ready, oci_repository, secret
@@ -321,3 +322,42 @@ def test_check_finds_the_deployment_and_the_kind(flux_command: FluxCommand, name
 
     assert f"► {container['image']}" in checked("flux-system", 2)
     assert "✔ ocirepositories.source.toolkit.fluxcd.io/v1" in checked(namespace, 30)
+
+
+def test_logs_shows_and_filters_what_the_operator_says(
+    control_plane: ControlPlane,
+    operator: Operator,
+    flux_command: FluxCommand,
+    repository: Repository,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    """I5, G11: it finds the Pod by the labels of config/, whose container it knows by its name."""
+    pushed = repository.publish("1.0.0", {"app.yaml": b"version: 1\n"})
+    missing = oci_repository(namespace, "missing", repository.url, ref={"tag": "none"})
+    app = oci_repository(namespace, "app", repository.url, ref={"tag": "1.0.0"})
+    for each in (app, missing):
+        control_plane.cluster.create(each)
+    control_plane.cluster.wait(app, is_ready)
+    control_plane.cluster.wait(missing, has_failed)
+    log = tmp_path / "log"
+    await_true(lambda: f'"namespace": "{namespace}", "name": "missing"' in operator.log(), 5, "the failure in the log")
+    log.write_text(operator.log())
+    (deployment,) = manifests.load(ROOT / "config" / "manager" / "deployment.yaml")
+
+    def told(*selected: str) -> list[str]:
+        """Its lines without their times."""
+        return [line.partition(" ")[2] for line in flux_command.run(namespace, "logs", *selected).result.splitlines()]
+
+    with LogNode(control_plane.cluster, log) as node:
+        node.place(deployment)
+        everything = told("--all-namespaces")
+        mine = told("--kind=OCIRepository", "--name=app")
+        failures = told("--level=error")
+
+    stored = f"info OCIRepository/app.{namespace} - stored artifact with revision '{pushed.revision}' from "
+    assert mine == [f"{stored}'{repository.url}' "]
+    assert len(everything) == len(log.read_text().splitlines()), "every line is one that it understands"
+    failed = f"error OCIRepository/missing.{namespace} - failed to determine artifact digest: "
+    assert failures
+    assert all(line.startswith(failed) and line.endswith(" OCIArtifactPullFailed") for line in failures)
