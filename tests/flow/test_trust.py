@@ -426,6 +426,16 @@ async def test_objects_that_are_verified_alike_share_a_search(world: World) -> N
     assert world.searches() == 1
 
 
+async def test_a_signature_that_is_gone_ends_the_verdict_when_the_spec_changes(settled: World) -> None:
+    """H1, as in the original. What was seen a moment ago does not count: nobody would look a second time."""
+    forget_signatures(settled)
+    settled.cluster.edit("app", interval="20m")
+
+    await settled.passes()
+
+    assert settled.conditions()["SourceVerified"] == REFUSED
+
+
 async def test_a_secret_that_takes_long_to_read_holds_nobody_up(world: World) -> None:
     """Keys, roots and trust policies are read beside the loop: their size is a tenant's to choose."""
     turned = threading.Event()

@@ -47,6 +47,16 @@ def must_verify(situation: Situation) -> str:
     return _first(_VERIFY, situation)
 
 
+def must_look(situation: Situation) -> bool:
+    """Whether the object has to see the signatures itself: it had a verdict on this revision, of whatever outcome, and
+    asks again. What another object saw a moment ago stands in for the first look only (flux-compat H1)."""
+    verdict = situation.status.condition(c.SOURCE_VERIFIED)
+    if verdict is None:
+        return situation.overdue
+    of_this = verdict.message.startswith(f"{VERIFIED}{situation.revision}")
+    return situation.overdue or verdict.status != c.TRUE or of_this
+
+
 def must_fetch(situation: Situation) -> str:
     """Why the layer must be fetched and archived, "" if storage has it already (flux-compat B7 to B9)."""
     return _first(_FETCH, situation)

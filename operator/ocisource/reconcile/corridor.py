@@ -11,7 +11,7 @@ from ocisource.domain.access import Access
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure, InvalidRange, StoreError
 from ocisource.domain.evidence import Subject
-from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
+from ocisource.domain.plan import Situation, must_fetch, must_look, must_verify, verified_message
 from ocisource.domain.ranges import latest
 from ocisource.domain.reference import ByDigest, BySemver, check_digest, display_name, is_digest
 from ocisource.domain.source import Source
@@ -187,11 +187,12 @@ class _Walk:
             if policy.waived:
                 self._pass_unjudged(policy.waived)
                 return
-            if not must_verify(self._situation(revision, policy.fingerprint)):
+            situation = self._situation(revision, policy.fingerprint)
+            if not must_verify(situation):
                 self._journal("verified", "the verdict of an earlier pass holds")
                 return
             judgement = await self._shared.verdicts.give(
-                policy, access, revision.digest, anew=self._anew, witness=self._witness
+                policy, access, revision.digest, anew=must_look(situation), witness=self._witness
             )
         if not judgement.accepted:
             self._pass_unjudged(judgement.ignored)

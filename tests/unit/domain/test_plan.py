@@ -9,7 +9,7 @@ import pytest
 import fakes.sources
 from ocisource.domain import conditions as c
 from ocisource.domain.content import Artifact, Revision
-from ocisource.domain.plan import Situation, must_fetch, must_verify, verified_message
+from ocisource.domain.plan import Situation, must_fetch, must_look, must_verify, verified_message
 from ocisource.domain.source import LayerSelector, Verify
 from ocisource.domain.status import Status
 
@@ -66,6 +66,26 @@ def test_without_verify_no_signature_is_looked_at() -> None:
 )
 def test_a_verdict_holds_for_one_revision_one_generation_and_one_trust(unsettled: Situation) -> None:
     assert must_verify(unsettled) != ""
+
+
+@pytest.mark.parametrize(
+    ("asking", "itself"),
+    [
+        pytest.param(with_verdict(None), False, id="for the first time"),
+        pytest.param(with_verdict(verdict(revision=OTHER)), False, id="about another revision than before"),
+        pytest.param(with_verdict(verdict()), True, id="about the same revision again"),
+        pytest.param(with_verdict(verdict(status=c.FALSE)), True, id="after a refusal"),
+        pytest.param(
+            with_verdict(replace(verdict(), message=f"verified signature of revision {REVISION}")),
+            True,
+            id="after a verdict of another controller",
+        ),
+        pytest.param(replace(with_verdict(None), overdue=True), True, id="since the verdict has grown old"),
+    ],
+)
+def test_who_asks_again_looks_at_the_signatures_itself(asking: Situation, itself: bool) -> None:
+    """H1: what others saw a moment ago stands in for the first look only."""
+    assert must_look(asking) is itself
 
 
 @pytest.mark.parametrize(
