@@ -19,7 +19,7 @@ import pytest
 from devkit.ocihttp import EmbeddedRegistry
 from ocisource.domain.leadership import lease_name
 from real.images import Repository
-from real.objects import REQUESTED_AT, is_ready, oci_repository
+from real.objects import REQUESTED_AT, events, is_ready, oci_repository
 from real.operation import Operator, await_true, clear, fetch
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def test_a_lease_is_kept_where_that_is_asked_for(control_plane: ControlPlane, st
 
 
 def test_a_lease_is_written_as_client_go_does(control_plane: ControlPlane, start: Start) -> None:
-    """Names, types and the form of times; the Lease of another implementation is taken over in place."""
+    """Names, types, the form of times, and the Event; the Lease of another implementation is taken over in place."""
     old = {
         "holderIdentity": "",
         "leaseDurationSeconds": 1,
@@ -266,6 +266,9 @@ def test_a_lease_is_written_as_client_go_does(control_plane: ControlPlane, start
     first.stop()
     assert spec["holderIdentity"].count("_") == 1
     assert (spec["leaseDurationSeconds"], spec["leaseTransitions"]) == (35, 7)
+    holder = spec["holderIdentity"]
+    (told,) = events(control_plane.cluster, control_plane.cluster.read(lease()))["LeaderElection"]
+    assert (told["message"], told["source"]) == (f"{holder} became leader", {"component": holder})
     age = (datetime.now(UTC) - at(spec["renewTime"])).total_seconds()
     assert 0 <= age < 30
     assert spec["renewTime"].endswith("Z")

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig
+from ocisource.cluster.events import EventRecorder
 from ocisource.cluster.leases import Election, Lease
 from ocisource.domain.leadership import lease_name
+from ocisource.domain.status import NORMAL, Event
 from ocisource.settings import Settings
 
 METRIC = "leader_election_master_status"
+FAREWELL = 1.0
+"""Seconds that the Event of a leader of a moment gets to be posted."""
 
 
 async def _at_once() -> None:
@@ -44,13 +48,22 @@ async def leadership(settings: Settings, config: ClusterConfig) -> AsyncIterator
     api = KubeAPI.connect(config, settings.kube_api_qps, settings.kube_api_burst)
     namespace = settings.runtime_namespace or config.namespace
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
-    election = Election(Lease(api, namespace, name), identity, settings.election_terms)
+    lease = Lease(api, namespace, name)
+    election = Election(lease, identity, settings.election_terms)
+    recorder = EventRecorder(api.apart(), component=identity)  # as client-go: the component is the candidate
+    recorder.start()
     try:
-        async with _kept(election) as won:
+        async with _kept(election) as win:
+
+            async def won() -> None:
+                await win()
+                recorder.record(lease.object, Event(NORMAL, "LeaderElection", f"{identity} became leader"))
+
             yield Leadership(name, election.leads, won)
     finally:
         if settings.leader_election_release_on_cancel:
             await election.release()
+        await recorder.stop(FAREWELL)
         await api.close()
 
 

@@ -13,6 +13,7 @@ from ocisource.cluster.correlator import Correlator, Telling
 from ocisource.cluster.errors import NotFoundError
 from ocisource.cluster.objects import MANAGER, reference
 from ocisource.cluster.outbox import Outbox
+from ocisource.domain.conditions import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from ocisource.domain.status import Event
 
 COMPONENT = "source-controller"
-LONGEST_MESSAGE = 1024
-"""Bytes of `message`, the bound that API servers set."""
-
 LANES = 8
 """Events that are posted at a time, each about another object: who reads them asks why, and asks now."""
 
@@ -41,12 +39,20 @@ class _Occurrence:
 
 class EventRecorder:
     """Fits `ports.Recorder`. The same event about the same object counts up one Event instead of making another;
-    floods are thinned out as client-go does (correlator.py). `api` should have a pace of its own (`apart`)."""
+    floods are thinned out as client-go does (correlator.py). `api` should have a pace of its own (`apart`); `component`
+    is who tells."""
 
-    def __init__(self, api: KubeAPI, webhook: Webhook | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        api: KubeAPI,
+        webhook: Webhook | None = None,
+        clock: Callable[[], float] = time.time,
+        component: str = COMPONENT,
+    ) -> None:
         self._api = api
         self._webhook = webhook
         self._clock = clock
+        self._component = component
         self._correlator = Correlator()
         self._outbox: Outbox[_Occurrence] = Outbox("events", self._post, WAITING, LANES)
 
@@ -64,7 +70,7 @@ class EventRecorder:
         await asyncio.gather(*stopping)
 
     def record(self, obj: Mapping[str, Any], event: Event) -> None:
-        """Tells `event` about the OCIRepository `obj`."""
+        """Tells `event` about `obj`, which is an OCIRepository unless it says its kind."""
         about, now = reference(obj), self._clock()
         self._outbox.put(_Occurrence(about, event, now), about.get("uid", ""))
         if self._webhook is not None:
@@ -81,7 +87,7 @@ class EventRecorder:
             change = {
                 "count": telling.count,
                 "lastTimestamp": _timestamp(occurrence.when),
-                "message": _cut(telling.message),
+                "message": cut(telling.message),
             }
             try:
                 await self._api.patch(f"{where}/{telling.name}", change, MANAGER)
@@ -89,11 +95,11 @@ class EventRecorder:
                 telling.posted = False
             else:
                 return
-        await self._api.post(where, _document(occurrence, telling), MANAGER)
+        await self._api.post(where, _document(occurrence, telling, self._component), MANAGER)
         telling.posted = True
 
 
-def _document(occurrence: _Occurrence, telling: Telling) -> dict[str, Any]:
+def _document(occurrence: _Occurrence, telling: Telling, component: str) -> dict[str, Any]:
     """A core/v1 Event."""
     metadata: dict[str, Any] = {
         "name": telling.name,
@@ -108,22 +114,15 @@ def _document(occurrence: _Occurrence, telling: Telling) -> dict[str, Any]:
         "involvedObject": occurrence.about,
         "type": occurrence.event.type,
         "reason": occurrence.event.reason,
-        "message": _cut(telling.message),
+        "message": cut(telling.message),
         "count": telling.count,
         "firstTimestamp": _timestamp(telling.first),
         "lastTimestamp": _timestamp(occurrence.when),
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
+        "source": {"component": component},
+        "reportingComponent": component,
         "reportingInstance": "",
     }
 
 
 def _timestamp(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cut(message: str) -> str:
-    encoded = message.encode()
-    if len(encoded) <= LONGEST_MESSAGE:
-        return message
-    return encoded[: LONGEST_MESSAGE - 3].decode(errors="ignore") + "..."

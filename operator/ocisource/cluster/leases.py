@@ -50,6 +50,11 @@ class Lease:
         self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._object: dict[str, Any] | None = None
 
+    @property
+    def object(self) -> dict[str, Any]:
+        """As it was read or written last; only its name if it has not been."""
+        return self._object or {"metadata": {"namespace": self._namespace, "name": self._name}}
+
     def __str__(self) -> str:
         return f"Lease {self._namespace}/{self._name}"
 
