@@ -69,10 +69,12 @@ class FakeCluster:
         there.update({key.replace("__", "/"): value for key, value in annotations.items()})
         self._store("MODIFIED", obj)
 
-    def request(self, name: str, token: str) -> None:
-        """What `flux reconcile` does."""
+    def request(self, name: str, token: str | None) -> None:
+        """What `flux reconcile` does; None takes the annotation away."""
         obj = self.get("team", name)
-        obj["metadata"].setdefault("annotations", {})["reconcile.fluxcd.io/requestedAt"] = token
+        there = obj["metadata"].setdefault("annotations", {})
+        there["reconcile.fluxcd.io/requestedAt"] = token
+        obj["metadata"]["annotations"] = {key: value for key, value in there.items() if value is not None}
         self._store("MODIFIED", obj)
 
     def delete(self, name: str, namespace: str = "team") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakes.world import APP, World, layer
+from ocisource.domain.errors import StoreError
 
 
 async def test_a_declared_source_becomes_a_ready_artifact(world: World) -> None:
@@ -124,7 +125,7 @@ async def test_a_suspended_object_is_left_alone_until_it_is_resumed(world: World
     world.push("1.0.0")
     world.declare(suspend=True)
     result = await world.passes()
-    assert (result.after, world.status()) == (None, {"observedGeneration": -1, "conditions": []})
+    assert (result.after, world.status()) == (None, {"observedGeneration": -1})
 
     world.cluster.edit("app", suspend=False)
     await world.passes()
@@ -156,6 +157,85 @@ async def test_a_request_is_marked_as_handled(world: World) -> None:
     await world.passes()
 
     assert world.status()["lastHandledReconcileAt"] == "token-1"
+
+
+async def test_a_request_without_a_text_ends_the_one_before(world: World) -> None:
+    """B14: the status takes the annotation's value, and the original's does, too."""
+    world.push("1.0.0")
+    world.declare()
+    world.cluster.request("app", "token-1")
+    await world.passes()
+    world.cluster.request("app", "")
+    await world.passes()
+
+    assert "lastHandledReconcileAt" not in world.status()
+
+
+async def test_conditions_of_others_stay_as_they_are(world: World) -> None:
+    """B17: an observedGeneration is not made up, as it is not by the original."""
+    world.push("1.0.0")
+    theirs = {
+        "type": "Theirs",
+        "status": "True",
+        "reason": "R",
+        "message": "m",
+        "lastTransitionTime": "2024-01-01T00:00:00Z",
+    }
+    world.declare()
+    world.cluster.objects["team", "app"]["status"]["conditions"] = [theirs]
+    world.cluster.edit("app")
+
+    await world.passes()
+
+    assert world.status()["conditions"][-1] == theirs
+
+
+async def test_others_who_still_hold_a_deleted_object_see_no_artifact(world: World) -> None:
+    """B13, B14, B20: the files are gone, the generation of the deletion was seen, and requests are answered."""
+    world.push("1.0.0")
+    world.declare()
+    world.cluster.objects["team", "app"]["metadata"]["finalizers"] = ["example.com/theirs"]
+    await world.passes()
+    world.cluster.delete("app")
+    world.cluster.request("app", "late")
+
+    await world.passes()
+
+    assert world.tarballs() == []
+    assert world.cluster.get("team", "app")["metadata"]["finalizers"] == ["example.com/theirs"]
+    assert "artifact" not in world.status()
+    assert world.status()["lastHandledReconcileAt"] == "late"
+    assert world.conditions()["Ready"] == ("True", "Succeeded")
+
+
+async def test_a_deletion_that_storage_refuses_answers_requests_and_is_retried(world: World) -> None:
+    """B14, C3."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    world.cluster.delete("app")
+    world.cluster.request("app", "late")
+    world.store.remove = _refuse  # type: ignore[method-assign]
+
+    result = await world.passes()
+
+    assert result.failed
+    assert world.status()["lastHandledReconcileAt"] == "late"
+    assert world.recorder.told("app")[-1] == ("Warning", "GarbageCollectionFailed")
+    assert world.cluster.get("team", "app")["metadata"]["finalizers"] == ["finalizers.fluxcd.io"]
+
+
+async def test_every_event_carries_the_annotations_for_its_receivers(world: World) -> None:
+    """B21: also that of a deletion."""
+    world.push("1.0.0")
+    world.declare()
+    world.cluster.annotate("app", **{"event.toolkit.fluxcd.io/team": "a"})
+    await world.passes()
+    world.cluster.delete("app")
+    await world.passes()
+
+    said = [{**event.annotations}.get("event.toolkit.fluxcd.io/team") for _, event in world.recorder.events]
+    assert said == ["a", "a"]
 
 
 async def test_a_deleted_object_takes_its_files_along_and_is_let_go(world: World) -> None:
@@ -280,3 +360,7 @@ async def test_two_objects_with_the_same_content_are_fetched_once(world: World) 
 
     assert world.served("two") == world.served("one") == {"app.yaml": b"version: 1.0.0\n"}
     assert world.status("two")["artifact"]["path"].startswith("ocirepository/team/two/")
+
+
+async def _refuse(*_object: str) -> bool:
+    raise StoreError("GarbageCollectionFailed", "garbage collection for deleted resource failed: permission denied")

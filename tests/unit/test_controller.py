@@ -83,8 +83,16 @@ def test_a_request_asks_once_and_its_removal_for_nothing(world: World) -> None:
     world.cluster.request("app", "t2")
     assert added(world) == 3
 
-    world.cluster.request("app", "")
+    world.cluster.request("app", None)
     assert added(world) == 3
+
+
+def test_a_request_without_a_text_is_one_too(world: World) -> None:
+    """B1: the annotation counts, as in the original, whatever it says."""
+    world.declare()
+
+    world.cluster.request("app", "")
+    assert added(world) == 2
 
 
 async def test_a_deletion_asks_for_a_pass(world: World) -> None:

@@ -25,6 +25,7 @@ PROGRESSING = "Progressing"
 PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
 
 MAX_MESSAGE = 32768
+"""Bytes of a message, of a condition or an event."""
 
 # What feeds Ready, in order of precedence, and whether True is good (flux-compat B15).
 _GOOD_WHEN_TRUE: Mapping[str, bool] = {
@@ -85,9 +86,7 @@ class Conditions:
         return condition.status if condition else ""
 
     def set(self, kind: str, status: str, reason: str, message: str) -> None:
-        if len(message) > MAX_MESSAGE:
-            message = message[: MAX_MESSAGE - 3] + "..."
-        condition = Condition(kind, status, reason, message, self._generation, self._now)
+        condition = Condition(kind, status, reason, cut(message), self._generation, self._now)
         found = self._found.get(kind)
         if found is not None and found.says_the_same(condition):
             condition = replace(condition, changed=found.changed)
@@ -117,6 +116,14 @@ class Conditions:
         )
 
 
+def cut(message: str) -> str:
+    """The message, or its beginning where it is too long (flux-compat B17, B21)."""
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= MAX_MESSAGE:
+        return message
+    return encoded[: MAX_MESSAGE - 3].decode(errors="ignore") + "..."
+
+
 def read(items: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
     """Conditions of a status dict."""
     return tuple(
@@ -133,12 +140,12 @@ def read(items: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
 
 
 def written(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
-    """Conditions as they stand in a status dict."""
+    """Conditions as they stand in a status dict. One that somebody else wrote without a generation has none."""
     return [
         {
             "lastTransitionTime": c.changed,
             "message": c.message,
-            "observedGeneration": c.observed_generation,
+            **({"observedGeneration": c.observed_generation} if c.observed_generation else {}),
             "reason": c.reason,
             "status": c.status,
             "type": c.type,

@@ -114,7 +114,7 @@ class Source:
     deleting: bool = False
     finalized: bool = False
     verify: Verify | None = None
-    requested_at: str = ""
+    requested_at: str | None = None
     event_annotations: Mapping[str, str] = field(default=EMPTY, hash=False)
 
     @property
@@ -153,9 +153,15 @@ def parse_source(obj: Mapping[str, Any]) -> Source:
         deleting=bool(metadata.get("deletionTimestamp")),
         finalized=FINALIZER in (metadata.get("finalizers") or ()),
         verify=_verify(spec.get("verify")),
-        requested_at=str(annotations.get(REQUESTED_AT) or ""),
+        requested_at=requested_at(annotations),
         event_annotations=MappingProxyType({k: v for k, v in annotations.items() if k.startswith(EVENT_ANNOTATION)}),
     )
+
+
+def requested_at(annotations: Mapping[str, Any]) -> str | None:
+    """The request that stands in the annotations of an object; "" is one as any other, None is none (B1, B14)."""
+    value = annotations.get(REQUESTED_AT)
+    return None if value is None else str(value)
 
 
 def unknown_fields(obj: Mapping[str, Any]) -> Iterator[str]:

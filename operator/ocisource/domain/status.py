@@ -107,10 +107,9 @@ def _parse_artifact(artifact: Mapping[str, Any] | None) -> Artifact | None:
 
 def written(status: Status) -> dict[str, Any]:
     """The status as a dict, without what is empty."""
-    result: dict[str, Any] = {
-        "observedGeneration": status.observed_generation,
-        "conditions": c.written(status.conditions),
-    }
+    result: dict[str, Any] = {"observedGeneration": status.observed_generation}
+    if status.conditions:
+        result["conditions"] = c.written(status.conditions)
     if status.url:
         result["url"] = status.url
     if status.handled:
@@ -143,7 +142,7 @@ def is_due(source: Source, found: Status) -> bool:
     handled (flux-compat B5). A retry of what is known to fail is not worth a word: Ready stays False meanwhile."""
     ready = found.condition(c.READY)
     told = ready is not None and ready.status != c.UNKNOWN and ready.observed_generation == source.generation
-    requested = bool(source.requested_at) and source.requested_at != found.handled
+    requested = _handled(source, found) != found.handled
     return requested or (source.generation != found.observed_generation and not told)
 
 
@@ -162,16 +161,34 @@ def progress(source: Source, found: Status, now: str) -> Status:
 
 def suspended(source: Source, found: Status, now: str) -> Status:
     """The status of an object that is left alone (flux-compat B4)."""
-    marks = c.Conditions(found.conditions, source.generation, now)
     observed = source.generation if found.conditions else found.observed_generation
-    marks.drop(c.STALLED)
+    return replace(_looked_at(source, found, now), observed_generation=observed)
+
+
+def deleted(source: Source, found: Status, now: str) -> Status:
+    """The status of an object whose files are gone, and that others still hold on to (flux-compat B20)."""
+    return replace(suspended(source, found, now), artifact=None)
+
+
+def undeleted(source: Source, found: Status, now: str) -> Status:
+    """The status of an object whose files could not be deleted (flux-compat C3)."""
+    return _looked_at(source, found, now)
+
+
+def _looked_at(source: Source, found: Status, now: str) -> Status:
+    """The status after a pass that asked nothing of anybody: what was told of the last attempt stays."""
+    marks = c.Conditions(found.conditions, source.generation, now)
     reconciling = marks[c.RECONCILING]
-    if reconciling is not None:
+    if reconciling is not None and reconciling.status == c.TRUE and marks.status(c.STALLED) != c.TRUE:
         marks.set(c.RECONCILING, c.TRUE, c.PROGRESSING_WITH_RETRY, reconciling.message)
+    marks.drop(c.STALLED)
     marks.summarize()
-    return replace(
-        found, conditions=tuple(marks), observed_generation=observed, handled=source.requested_at or found.handled
-    )
+    return replace(found, conditions=tuple(marks), handled=_handled(source, found))
+
+
+def _handled(source: Source, found: Status) -> str:
+    """What lastHandledReconcileAt says after the pass (flux-compat B14)."""
+    return found.handled if source.requested_at is None else source.requested_at
 
 
 def concluded(source: Source, found: Status, report: Report, now: str) -> Status:
@@ -193,7 +210,7 @@ def concluded(source: Source, found: Status, report: Report, now: str) -> Status
         conditions=tuple(marks),
         artifact=artifact,
         url=report.latest_url if artifact else "",
-        handled=source.requested_at or found.handled,
+        handled=_handled(source, found),
         observed_ignore=source.ignore if report.stored else found.observed_ignore,
         observed_layer_selector=source.layer_selector if report.stored else found.observed_layer_selector,
     )
@@ -265,13 +282,22 @@ def is_ready(status: Status) -> bool:
 
 def events(source: Source, found: Status, report: Report) -> Iterator[Event]:
     """What to tell about the pass (flux-compat B21, less J9)."""
+    return (addressed(source, event) for event in _news(source, found, report))
+
+
+def addressed(source: Source, event: Event) -> Event:
+    """The event with what the object's annotations say to those who receive it."""
+    return replace(event, annotations=MappingProxyType({**event.annotations, **source.event_annotations}))
+
+
+def _news(source: Source, found: Status, report: Report) -> Iterator[Event]:
     if report.collected:
         yield Event(NORMAL, "GarbageCollectionSucceeded", f"garbage collected {report.collected} artifacts")
     if report.damage:
         yield Event(WARNING, "ArtifactVerificationFailed", f"failed to verify integrity of artifact: {report.damage}")
     yield from report.notes
     if report.failure is not None:
-        yield Event(WARNING, report.failure.reason, report.failure.message, source.event_annotations)
+        yield Event(WARNING, report.failure.reason, report.failure.message)
         return
     stored = report.stored
     if stored is not None and (found.artifact is None or found.artifact.digest != stored.digest):
@@ -288,9 +314,5 @@ def _stored_event(source: Source, artifact: Artifact, reason: str) -> Event:
     origin_revision = artifact.metadata.get("org.opencontainers.image.revision")
     if origin and origin_revision:
         message += f", origin source '{origin}', origin revision '{origin_revision}'"
-    annotations = {
-        **source.event_annotations,
-        f"{GROUP}/revision": artifact.revision,
-        f"{GROUP}/digest": artifact.digest,
-    }
+    annotations = {f"{GROUP}/revision": artifact.revision, f"{GROUP}/digest": artifact.digest}
     return Event(NORMAL, reason, message, MappingProxyType(annotations))

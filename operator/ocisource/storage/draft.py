@@ -90,6 +90,7 @@ def make_folder(root: Path, folder: Path) -> None:
             with suppress(FileExistsError):
                 path.mkdir(FOLDER_MODE)
                 sync_folder(path.parent)
+        os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # what was there may be a file
 
 
 def sync_folder(folder: Path) -> None:

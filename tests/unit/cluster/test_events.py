@@ -171,10 +171,10 @@ async def test_a_long_message_is_cut_between_characters(api: KubeAPI, server: Fa
     server.answer("POST", EVENTS, Answer(body={}))
     recorder = EventRecorder(api)
     recorder.start()
-    recorder.record(obj(), Event("Warning", "Failed", "é" * 1000, {"a": "b"}))
+    recorder.record(obj(), Event("Warning", "Failed", "é" * 20_000, {"a": "b"}))
     await recorder.stop(10)
     body = server.requests[0].body
-    assert body["message"] == "é" * 510 + "..."
+    assert body["message"] == "é" * 16_382 + "..."
     assert body["metadata"]["annotations"] == {"a": "b"}
 
 

@@ -95,6 +95,18 @@ def test_a_message_is_cut_to_what_the_api_accepts() -> None:
     assert condition.message.endswith("x...")
 
 
+def test_a_long_message_is_measured_in_bytes_and_cut_between_characters() -> None:
+    """B17, as the original measures it."""
+    assert c.cut("é" * 16_384) == "é" * 16_384
+    assert c.cut("é" * 16_385) == "é" * 16_382 + "..."
+
+
+def test_a_condition_without_a_generation_is_written_without() -> None:
+    found = {"type": "Theirs", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": NOW}
+
+    assert c.written(c.read([found])) == [found]
+
+
 def test_conditions_survive_writing_and_reading() -> None:
     marks = c.Conditions((), generation=3, now=NOW)
     marks.set(c.READY, c.FALSE, "R", "m")

@@ -228,12 +228,40 @@ def test_a_suspended_object_that_failed_is_no_longer_in_progress_of_anything_new
     assert message(status, "Reconciling") == message(failed, "Reconciling")
 
 
+@pytest.mark.parametrize("others", [{"Stalled": "True", "Reconciling": "True"}, {"Reconciling": "False"}])
+def test_what_does_not_say_that_a_pass_is_under_way_is_left_as_it_is(others: dict[str, str]) -> None:
+    """B4: conditions that another controller left; the original asks for Reconciling=True without Stalled=True."""
+    conditions = tuple(c.Condition(kind, status, "Old", "m", 1, NOW) for kind, status in others.items())
+
+    status = s.suspended(SOURCE, s.Status(conditions=conditions), LATER)
+
+    assert status.condition("Reconciling") == s.Status(conditions=conditions).condition("Reconciling")
+    assert status.condition("Stalled") is None
+
+
+def test_a_deleted_object_promises_no_artifact_and_is_observed() -> None:
+    """B13, B20."""
+    status = s.deleted(replace(SOURCE, generation=2, requested_at="t1"), ready_status(), LATER)
+
+    assert (status.artifact, status.observed_generation, status.handled) == (None, 2, "t1")
+    assert told(status) == told(ready_status())
+
+
+def test_an_object_that_could_not_be_deleted_keeps_what_it_says_and_answers_the_request() -> None:
+    """B14, C3."""
+    found = ready_status()
+
+    status = s.undeleted(replace(SOURCE, generation=2, requested_at="t1"), found, LATER)
+
+    assert (status.artifact, status.observed_generation, status.handled) == (found.artifact, 1, "t1")
+
+
 @pytest.mark.parametrize(
     ("generation", "requested_at", "due"),
-    [(1, "", False), (2, "", True), (1, "t1", True), (1, "t0", False), (2, "t0", True)],
+    [(1, None, False), (2, None, True), (1, "t1", True), (1, "", True), (1, "t0", False), (2, "t0", True)],
 )
 def test_somebody_waits_for_a_new_generation_or_a_request_that_was_not_handled(
-    generation: int, requested_at: str, due: bool
+    generation: int, requested_at: str | None, due: bool
 ) -> None:
     """B5."""
     found = replace(ready_status(), handled="t0")
@@ -306,6 +334,16 @@ def test_the_event_carries_revision_digest_and_the_annotations_for_receivers() -
         "source.toolkit.fluxcd.io/revision": str(OLD),
         "source.toolkit.fluxcd.io/digest": artifact(OLD).digest,
     }
+
+
+def test_every_event_carries_the_annotations_for_receivers() -> None:
+    """B21."""
+    annotations = {"event.toolkit.fluxcd.io/team": "a"}
+    source = replace(SOURCE, event_annotations=MappingProxyType(annotations))
+    note = s.Event(s.NORMAL, "AuthenticationFailed", "auth secret 's' not found")
+    report = a_report(damage="artifact has no digest", collected=2, notes=(note,), failure=NO_ANSWER)
+
+    assert [dict(event.annotations) for event in s.events(source, ready_status(), report)] == [annotations] * 4
 
 
 def test_a_recovery_without_new_content_is_told_as_success() -> None:
