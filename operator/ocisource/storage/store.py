@@ -268,10 +268,13 @@ class FileStore:
         self._tidy.pop(folder, None)
         with refusal("GarbageCollectionFailed", "garbage collection for deleted resource failed"):
             try:
+                if folder.is_symlink() or not folder.is_dir():  # put there by another hand; where it leads is not ours
+                    folder.unlink()
+                    return True
                 for path in folder.iterdir():
                     self._ledger.forget(path)
                 shutil.rmtree(folder)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return False
         return True
 

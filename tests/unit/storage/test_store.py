@@ -470,6 +470,37 @@ async def test_removal_takes_everything_of_the_object_and_nothing_else(store, tm
     assert files(tmp_path) == [other.path]
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+async def test_what_another_hand_put_in_place_of_the_folder_is_removed_like_it(store, tmp_path, kind):
+    """B20: a deletion does not wait for somebody to put the folder back, nor does it follow a link."""
+    place, elsewhere = tmp_path / FOLDER, tmp_path / "elsewhere"
+    place.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    if kind == "file":
+        place.touch()
+    else:
+        place.symlink_to(elsewhere)
+    assert await store.remove("default", "app") is True
+    assert not os.path.lexists(place)
+    assert (elsewhere / "file").exists()
+
+
+async def test_a_file_in_place_of_the_namespace_holds_up_no_deletion(store, tmp_path):
+    (tmp_path / "ocirepository").mkdir()
+    (tmp_path / "ocirepository/default").touch()
+    assert await store.remove("default", "app") is False
+
+
+async def test_a_file_in_place_of_the_folder_is_told_as_a_folder_that_cannot_be_made(store, tmp_path):
+    """C17, as the original does."""
+    (tmp_path / FOLDER).parent.mkdir(parents=True)
+    (tmp_path / FOLDER).touch()
+    with pytest.raises(StoreError, match="failed to create artifact directory: not a directory") as caught:
+        await publish(store, BLOB)
+    assert caught.value.reason == "DirectoryCreationFailed"
+
+
 async def test_a_sweep_removes_the_folders_of_objects_that_are_no_more(store, tmp_path):
     for name in ("gone", "kept", "new"):
         await publish(store, BLOB, name=name)
