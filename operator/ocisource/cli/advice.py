@@ -15,6 +15,7 @@ from ocisource.domain.errors import Failure, RegistryError
 from ocisource.domain.reference import parse_url
 from ocisource.domain.source import Source, Verify
 from ocisource.domain.status import Report
+from ocisource.reconcile.steps import URL_INVALID
 
 _SEEN = re.compile(r"got subjects \['([!-&(->@-~]+(?<!\.\.\.))'\] with issuer '([!-&(->@-~]+(?<!\.\.\.))'$")
 """A whole identity in a reason: one subject, nothing cut or quoted away."""
@@ -56,7 +57,7 @@ FLAGS = Terms(
     root="--trusted-root",
     certificate="--certificate",
     trust_policy="--trust-policy",
-    credentials="--registry-config with a Docker config.json",
+    credentials="--registry-config",
     timeout="a longer --timeout",
 )
 
@@ -71,7 +72,7 @@ FIELDS = Terms(
     root="spec.verify.trustedRootSecretRef",
     certificate="an entry of the Secret that ends in .crt or .pem",
     trust_policy="trustpolicy.json",
-    credentials="spec.secretRef",
+    credentials="the Secret of spec.secretRef",
     timeout="a longer spec.timeout",
 )
 
@@ -89,7 +90,7 @@ def about(source: Source, report: Report, found: Sequence[Finding], terms: Terms
         waive = f"{terms.trust_policy} asks for no verdict here: set the level of its statement to strict"
         return [waive] if report.unjudged else []
     if failure.condition != SOURCE_VERIFIED or isinstance(failure.__cause__, TimeoutError):
-        return _about_registry(failure, terms)
+        return _about_url(source.url) if failure.reason == URL_INVALID else _about_registry(source, failure, terms)
     if any(finding.unanswered for finding in found):
         return ["the registry did not show all signatures: try again, or ask who runs it"]
     if verify is None or not (found or any(text in failure.message for text in _UNSIGNED)):
@@ -166,11 +167,22 @@ def _about_notation(check: str, sign: str, terms: Terms) -> str:
     return sign
 
 
-def _about_registry(failure: Failure, terms: Terms) -> list[str]:
+def _about_url(url: str) -> list[str]:
+    """Where a tag or a digest belongs that stands in the URL, which names the repository alone."""
+    path, _, digest = url.removeprefix("oci://").partition("/")[2].partition("@")
+    _, _, tag = path.partition(":")
+    found = (("tag", f":{tag}", tag), ("digest", f"@{digest}", digest))
+    return [f"take {text} out of spec.url, and put {it} into spec.ref.{field}" for field, text, it in found if it]
+
+
+def _about_registry(source: Source, failure: Failure, terms: Terms) -> list[str]:
     """What would make the registry answer."""
     cause = failure.__cause__
     if isinstance(cause, RegistryError) and cause.status in (401, 403):
-        return [f"the registry asks who you are: {terms.credentials}"]
+        if not source.secret:
+            return [f"the registry asks who you are: give credentials with {terms.credentials}"]
+        refused = f"the registry refuses the credentials in {terms.credentials}, or there are none for it"
+        return [f"{refused} (helpers that a Docker config.json names are not asked)"]
     if isinstance(cause, TimeoutError):
         return [f"the registry is slow or gone: try again, or with {terms.timeout}"]
     return []

@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], FileSecrets, FileAccounts]:
     secrets, accounts = FileSecrets(), FileAccounts()
     sources: list[tuple[str, Source]] = []
+    kinds: dict[str, None] = {}
     for document in read(options.files):
+        kinds[document.kind or "what has no kind"] = None
         if document.kind == "Secret":
             secrets.add(document)
         elif document.kind == "ServiceAccount":
@@ -100,8 +102,24 @@ def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], File
             raise BadInput(f"{document.place}: --secret-file takes Secrets only, this is {document.kind or 'no kind'}")
         secrets.add(document)
     if not sources:
-        raise BadInput(f"{', '.join(options.files)}: there is no OCIRepository in there, so nothing was checked")
+        instead = f" but {', '.join(kinds)}" if kinds else ""
+        raise BadInput(f"{', '.join(options.files)}: there is no OCIRepository in there{instead}: nothing was checked")
+    if options.output is not None:
+        _refuse_overwriting(sources)
     return sources, secrets, accounts
+
+
+def _refuse_overwriting(sources: Iterable[tuple[str, Source]]) -> None:
+    """Raises BadInput where the tarball of one object would overwrite that of another, as files for several clusters
+    may have them."""
+    first: dict[tuple[str, str], str] = {}
+    for place, source in sources:
+        earlier = first.setdefault((source.namespace, source.name), place)
+        if earlier != place:
+            raise BadInput(
+                f"{place}: {source.namespace}/{source.name} stands at {earlier} already, and --output has one place "
+                "for both: check them one by one, each with an --output of its own"
+            )
 
 
 def _source(document: Document) -> Source:

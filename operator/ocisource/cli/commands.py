@@ -20,12 +20,17 @@ def dispatch(arguments: list[str]) -> int:
     are those of `run`: so they stand in Deployments that were written for the original (flux-compat G8)."""
     # What a library thinks of a stranger's certificate is for the verdict to say, not for standard error.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"ocisource\.trust\.")
-    if arguments and arguments[0].startswith("--") and arguments[0] != "--help":
+    if arguments and arguments[0].startswith("--") and arguments[0] not in ("--help", "--version"):
         arguments = ["run", *arguments]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if name in COMMANDS:
         module = importlib.import_module(COMMANDS[name][0])
         return int(module.main(rest))
+    if name in ("version", "--version"):
+        from importlib import metadata  # noqa: PLC0415 - a process pays for what it uses
+
+        print(metadata.version("oci-source-operator"))
+        return READY
     if name in ("", "-h", "--help", "help"):
         print(_usage())
         return READY if name else BAD_INPUT

@@ -43,7 +43,9 @@ trust = trust_room(shipped.trusted_root)
 
 
 @asynccontextmanager
-async def corridor(root: str, secrets: Secrets, accounts: Accounts, platform: str) -> AsyncIterator[Corridor]:
+async def corridor(
+    root: str, secrets: Secrets, accounts: Accounts, platform: str = DEFAULTS.platform
+) -> AsyncIterator[Corridor]:
     """A corridor over the folder `root`, with Secrets and ServiceAccounts from those given, for images of `platform`
     (os/arch). A cloud is asked as whoever runs the command."""
     registry = OCIRegistry(replace(DEFAULTS, platform=platform), environment=read_environment(os.environ))

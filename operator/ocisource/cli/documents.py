@@ -34,8 +34,9 @@ class Document:
 
     @property
     def is_source(self) -> bool:
-        """Whether it is an OCIRepository, or would be with another apiVersion."""
-        return self.kind == KIND or str(self.content.get("apiVersion", "")).startswith(f"{GROUP}/ocirepo")
+        """Whether it is an OCIRepository, or would be if its apiVersion or kind were spelt right."""
+        ours = str(self.content.get("apiVersion")).startswith(f"{GROUP}/")
+        return self.kind.casefold() == KIND.casefold() or (ours and not self.kind)
 
 
 def read(paths: Iterable[str]) -> Iterator[Document]:
@@ -47,13 +48,35 @@ def read(paths: Iterable[str]) -> Iterator[Document]:
             contents = list(yaml.safe_load_all(text))
         except (yaml.YAMLError, ValueError) as error:
             raise BadInput(f"{path}: not valid YAML: {_one_line(error)}") from error
+        except RecursionError as error:
+            raise BadInput(f"{path}: no Kubernetes object: it is nested too deeply") from error
         for node, content in zip(nodes, contents, strict=True):
             if content is None:
                 continue
+            _refuse_repeated_keys(path, node)
             place = f"{path}:{node.start_mark.line + 1}"
             if not isinstance(content, dict):
                 raise BadInput(f"{place}: a Kubernetes object is expected, with apiVersion, kind and metadata")
             yield from _each(place, content)
+
+
+def _refuse_repeated_keys(path: str, root: yaml.Node) -> None:
+    """Raises BadInput: of two values one would be dropped without a word, and kubectl takes neither."""
+    pending, seen = [root], set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for index, key in enumerate(keys):
+                if key.value in {earlier.value for earlier in keys[:index]}:
+                    line = key.start_mark.line + 1
+                    raise BadInput(f"{path}:{line}: {key.value} stands there twice: take one of them out")
+            pending += [value for _, value in node.value]
 
 
 def _each(place: str, content: Mapping[str, Any]) -> Iterator[Document]:
@@ -85,18 +108,22 @@ class FileSecrets:
     """Secrets from files in place of the cluster's; fits `ports.Secrets`."""
 
     _found: dict[tuple[str, str], tuple[str, Mapping[str, bytes]]] = field(default_factory=dict)
+    _encrypted: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, document: Document) -> None:
         """Takes the Secret of a document. Raises BadInput."""
         metadata = document.content.get("metadata")
         if not isinstance(metadata, dict) or not metadata.get("name"):
             raise BadInput(f"{document.place}: metadata.name of the Secret is required")
+        namespace, name = str(metadata.get("namespace") or "default"), str(metadata["name"])
+        if "sops" in document.content:
+            self._encrypted[namespace, name] = document.place
+            return
         data = {
             **_decoded(document.place, _strings(document, "data")),
-            **{name: value.encode() for name, value in _strings(document, "stringData").items()},
+            **{key: value.encode() for key, value in _strings(document, "stringData").items()},
         }
-        kind = str(document.content.get("type") or "Opaque")
-        self.put(str(metadata.get("namespace") or "default"), str(metadata["name"]), kind, data)
+        self.put(namespace, name, str(document.content.get("type") or "Opaque"), data)
 
     def put(self, namespace: str, name: str, kind: str, data: Mapping[str, bytes]) -> None:
         self._found[namespace, name] = (kind, data)
@@ -107,7 +134,9 @@ class FileSecrets:
         if found is not None:
             return found
         elsewhere = sorted(other for other, same in self._found if same == name)
-        if elsewhere:
+        if (namespace, name) in self._encrypted:
+            there = f"{self._encrypted[namespace, name]} holds it encrypted: give what `sops decrypt` makes of it"
+        elif elsewhere:
             there = f"there is one in namespace {', '.join(elsewhere)}, but it must be in the object's own"
         else:
             there = f"no file holds the Secret {namespace}/{name}: add one with --secret-file"
@@ -154,5 +183,5 @@ def _decoded(place: str, values: Mapping[str, str]) -> dict[str, bytes]:
         try:
             decoded[name] = base64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise BadInput(f"{place}: data.{name} is not base64: put plain text under stringData") from error
+            raise BadInput(f"{place}: data[{name!r}] is not base64: put plain text under stringData") from error
     return decoded

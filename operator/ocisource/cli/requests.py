@@ -71,7 +71,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     registry.add_argument("--registry-config", metavar="FILE", help="credentials: a Docker config.json")
     registry.add_argument("--insecure", action="store_true", help="allow plain HTTP")
     registry.add_argument("--timeout", default="60s", help="bound on everything (default: %(default)s)")
-    registry.add_argument("--platform", default="linux/amd64", help="child of an index (default: %(default)s)")
 
 
 def read_request(options: argparse.Namespace) -> Request:
@@ -109,7 +108,7 @@ def _keyed(options: argparse.Namespace) -> Request:
     words = {f"secret '{TRUST}' entry '{entry}'": f"--key {path}" for entry, path in entries.items()}
     words |= {f"'{entry}'": f"'{path}'" for entry, path in entries.items()}
     words["a key of the Secret"] = "one given with --key"
-    data = {entry: _bytes(path) for entry, path in entries.items()}
+    data = {entry: _bytes("--key", path) for entry, path in entries.items()}
     trusts = f"any of the keys {', '.join(options.key)}" if len(entries) > 1 else f"the key {options.key[0]}"
     return _request(options, {"secretRef": {"name": TRUST}}, trusts, words, data=data)
 
@@ -122,7 +121,7 @@ def _keyless(options: argparse.Namespace) -> Request:
     root, named = None, "the public trusted root that came with this version"
     if options.trusted_root is not None:
         named = f"--trusted-root {options.trusted_root}"
-        root = {"trusted_root.json": _bytes(options.trusted_root)}
+        root = {"trusted_root.json": _bytes("--trusted-root", options.trusted_root)}
         verify["trustedRootSecretRef"] = {"name": ROOT}
         words[f"secret '{NAMESPACE}/{ROOT}' entry 'trusted_root.json'"] = named
     trusts = f"who {subject} and whose issuer {issuer}, under {named}"
@@ -134,8 +133,8 @@ def _notation(options: argparse.Namespace) -> Request:
     secret = f"secret '{NAMESPACE}/{TRUST}'"
     words = {f"{secret} entry '{entry}'": f"--certificate {path}" for entry, path in entries.items()}
     words |= {secret: "--certificate", "trustpolicy.json": f"--trust-policy {options.trust_policy}"}
-    data = {entry: _bytes(path) for entry, path in entries.items()}
-    data["trustpolicy.json"] = _bytes(options.trust_policy)
+    data = {entry: _bytes("--certificate", path) for entry, path in entries.items()}
+    data["trustpolicy.json"] = _bytes("--trust-policy", options.trust_policy)
     verify = {"provider": "notation", "secretRef": {"name": TRUST}}
     trusts = f"what {options.trust_policy} allows, by the certificates of {', '.join(options.certificate)}"
     return _request(options, verify, trusts, words, data=data)
@@ -188,8 +187,11 @@ def _request(
         if content is not None:
             secrets.put(NAMESPACE, name, "Opaque", content)
     spec: dict[str, Any] = {**_where(options), "verify": {"provider": "cosign", **verify}}
-    if options.registry_config:
-        kind, login = "kubernetes.io/dockerconfigjson", {".dockerconfigjson": _bytes(options.registry_config)}
+    if options.registry_config is not None:
+        kind, login = (
+            "kubernetes.io/dockerconfigjson",
+            {".dockerconfigjson": _bytes("--registry-config", options.registry_config)},
+        )
         try:
             parse_secret(kind, login)
         except SecretError as error:
@@ -223,8 +225,10 @@ def _where(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _bytes(path: str) -> bytes:
+def _bytes(flag: str, path: str) -> bytes:
+    if not path:
+        raise BadInput(f"{flag} is empty: it takes the name of a file")
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
+        raise BadInput(f"{flag} {path}: {error.strerror}") from error

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     findings = Findings(request.told) if quiet else Findings(request.told, _show)
     if not quiet:
         _tell("trusts", request.trusts)
-    report = asyncio.run(_verify(request, findings, options.platform, quiet=quiet))
+    report = asyncio.run(_verify(request, findings, quiet=quiet))
     status = _status(report)
     advice = about(request.source, report, findings.found, FLAGS)
     if quiet:
@@ -77,13 +77,13 @@ def _check_trust(request: Request) -> None:
         raise BadInput(request.told(str(error))) from error
 
 
-async def _verify(request: Request, findings: Findings, platform: str, *, quiet: bool) -> Report:
+async def _verify(request: Request, findings: Findings, *, quiet: bool) -> Report:
     def journal(step: str, told: str) -> None:
         if step != "verified" and not quiet:
             _tell(step, told)
 
     with tempfile.TemporaryDirectory(prefix="ocisource-verify-") as root:
-        async with corridor(root, request.secrets, FileAccounts(), platform) as way:
+        async with corridor(root, request.secrets, FileAccounts()) as way:
             return await way.judge(request.source, Status(), journal, findings.witness)
 
 

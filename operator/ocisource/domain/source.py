@@ -221,12 +221,14 @@ def _check_types(value: Any, schema: Any, path: str) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = repr(value) if isinstance(value, str | list | Mapping) else str(value).lower()
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _object_name(metadata: Mapping[str, Any]) -> str:
     name = metadata.get("name")
+    if name is None:
+        raise InvalidSource("metadata.name", "is required")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSource("metadata.name", f"must be a lower-case DNS name, is {_shown(name)}")
     return name

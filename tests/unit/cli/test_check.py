@@ -196,8 +196,25 @@ def test_standard_input_is_a_file_too(registry: EmbeddedRegistry, monkeypatch: p
         ([an_object("h.io") | {"spec": None}], "source.yaml:1: spec: is required"),
         (["spec: [\n"], "source.yaml: not valid YAML"),
         (["- a\n- b\n"], "source.yaml:1: a Kubernetes object is expected"),
-        ([{"kind": "ConfigMap"}], "there is no OCIRepository in there"),
-        ([a_secret("x") | {"data": {"a": "***"}}], "data.a is not base64: put plain text under stringData"),
+        (
+            [{"kind": "ConfigMap"}, {"kind": "HelmRepository"}, {"kind": "ConfigMap"}],
+            "there is no OCIRepository in there but ConfigMap, HelmRepository: nothing was checked",
+        ),
+        (["# nothing\n"], "there is no OCIRepository in there: nothing was checked"),
+        (
+            [an_object("h.io"), an_object("h.io") | {"kind": "OciRepository"}],
+            "kind: is 'OciRepository', must be 'OCIRepository'",
+        ),
+        (
+            [an_object("h.io"), {"apiVersion": "source.toolkit.fluxcd.io/v1", "metadata": {"name": "b"}}],
+            "kind: is None, must be 'OCIRepository'",
+        ),
+        (
+            ["kind: List\nitems:\n- a: &a {b: 1}\n  c: [*a, *a, {<<: *a, d: 1,\n  d: 2}]\n"],
+            "yaml:5: d stands there twice",
+        ),
+        (["a: " + "[" * 5000], "source.yaml: no Kubernetes object: it is nested too deeply"),
+        ([a_secret("x") | {"data": {"a": "***"}}], "data['a'] is not base64: put plain text under stringData"),
         ([a_secret("x") | {"metadata": {}}], "metadata.name of the Secret is required"),
     ],
 )
@@ -276,6 +293,10 @@ def test_a_service_account_that_is_none_is_bad_input(
     [
         ([], 'secrets "pub" not found (no file holds the Secret team/pub: add one with --secret-file)'),
         ([a_secret("pub", "elsewhere")], "there is one in namespace elsewhere, but it must be in the object's own"),
+        (
+            [a_secret("pub") | {"data": {"cosign.pub": "ENC[AES256_GCM,data:aa==]"}, "sops": {"mac": "ENC[bb]"}}],
+            "source.yaml:16 holds it encrypted: give what `sops decrypt` makes of it",
+        ),
     ],
 )
 def test_a_missing_secret_says_where_to_put_it(
@@ -283,3 +304,41 @@ def test_a_missing_secret_says_where_to_put_it(
 ) -> None:
     assert main([write(an_object(registry.address, verify=VERIFY), *secrets)]) == 1
     assert told in capsys.readouterr().out
+
+
+def test_no_tarball_overwrites_another(
+    registry: EmbeddedRegistry, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files for several clusters may have the same object each."""
+    first, second = (write(an_object(registry.address), name=name) for name in ("a.yaml", "b.yaml"))
+
+    assert main([first, second]) == 0
+    assert main([first, second, "--output", str(tmp_path / "out")]) == 2
+    assert f"{second}:1: team/app stands at {first}:1 already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "advice"),
+    [
+        (":1.0.0", ["take :1.0.0 out of spec.url, and put 1.0.0 into spec.ref.tag"]),
+        ("@sha256:12", ["take @sha256:12 out of spec.url, and put sha256:12 into spec.ref.digest"]),
+        (
+            ":1@sha256:12",
+            [
+                "take :1 out of spec.url, and put 1 into spec.ref.tag",
+                "take @sha256:12 out of spec.url, and put sha256:12 into spec.ref.digest",
+            ],
+        ),
+        ("/UPPER", []),
+    ],
+)
+def test_what_belongs_into_the_reference_is_told_to_whoever_put_it_into_the_url(
+    more: str, advice: list[str], write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"oci://registry.example.com:5000/app{more}"
+
+    assert main([write(an_object("h.io", url=url)), "-o", "json"]) == 1
+
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["reason"] == "URLInvalid"
+    assert said["advice"] == advice

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
 import warnings
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from devkit.signer import Signer
 from ocisource.cli.commands import dispatch
 from ocisource.trust.chains import read_certificate
 
@@ -51,6 +59,36 @@ def test_a_command_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> 
     with warnings.catch_warnings():
         assert dispatch(["verfy"]) == 2
     assert "there is no command 'verfy'" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads(Path(__file__).parents[3].joinpath("pyproject.toml").read_text())["project"]
+    with warnings.catch_warnings():
+        assert [dispatch([asked]) for asked in ("version", "--version")] == [0, 0]
+    assert capsys.readouterr().out == f"{project['version']}\n" * 2
+
+
+def test_who_interrupts_it_sees_no_traceback_and_no_verdict(tmp_path: Path) -> None:
+    key = tmp_path / "key.pub"
+    key.write_bytes(Signer.generate().public_pem())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reference = f"oci://127.0.0.1:{silent.getsockname()[1]}/app:1"
+        command = [sys.executable, "-m", "ocisource", "verify", reference, "--key", str(key)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        with process, silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, b"")
+
+
+def test_who_stops_reading_gets_no_verdict() -> None:
+    """0 means a verdict, and nothing else does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "ocisource", "help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=30)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_flags_alone_are_those_of_the_operator(capsys: pytest.CaptureFixture[str]) -> None:

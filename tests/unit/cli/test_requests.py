@@ -42,8 +42,12 @@ NOTATION, POLICY, CERTIFICATE = ("--provider", "notation"), ("--trust-policy", "
             "--key is for cosign: leave it out, or leave out --provider notation",
         ),
         ((*NOTATION, *POLICY, *CERTIFICATE, "--trusted-root", "r"), "--trusted-root is for cosign: leave it out"),
-        ((*IDENTITY, *ISSUER, "--trusted-root", "no-root.json"), "no-root.json: No such file or directory"),
-        ((*NOTATION, *POLICY, *CERTIFICATE), "c.crt: No such file or directory"),
+        (
+            (*IDENTITY, *ISSUER, "--trusted-root", "no-root.json"),
+            "--trusted-root no-root.json: No such file or directory",
+        ),
+        (("--key", ""), "--key is empty: it takes the name of a file"),
+        ((*NOTATION, *POLICY, *CERTIFICATE), "--certificate c.crt: No such file or directory"),
     ],
 )
 def test_what_does_not_go_together_is_bad_input(
@@ -56,7 +60,10 @@ def test_what_does_not_go_together_is_bad_input(
     assert said.out == ""
 
 
-@pytest.mark.parametrize("flags", [("--provider", "gpg", *KEY), ("--keys", "k.pub"), (*KEY, "-o", "yaml")])
+@pytest.mark.parametrize(
+    "flags",
+    [("--provider", "gpg", *KEY), ("--keys", "k.pub"), (*KEY, "--platform", "linux/arm64"), (*KEY, "-o", "yaml")],
+)
 def test_flags_that_do_not_exist_are_bad_input(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([REFERENCE, *flags])

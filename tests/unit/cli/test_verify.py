@@ -226,7 +226,9 @@ async def _never(request: web.Request, _proceed: Proceed) -> web.StreamResponse:
     return web.Response(status=503)
 
 
-def test_a_registry_that_asks_who_one_is_gets_an_answer_by_flag(alice: Signer, key: str, put: Put) -> None:
+def test_a_registry_that_asks_who_one_is_gets_an_answer_by_flag(
+    alice: Signer, key: str, put: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = RegistryServer(auth="basic", users={"user": "pass"})
     with EmbeddedRegistry(content) as registry:
         digest = content.push(APP, "1", layer({"a": b"1"}))
@@ -236,7 +238,11 @@ def test_a_registry_that_asks_who_one_is_gets_an_answer_by_flag(alice: Signer, k
         reference = f"oci://{registry.address}/{APP}:1"
 
         assert main([reference, "--key", key]) == 3
+        assert "the registry asks who you are: give credentials with --registry-config" in capsys.readouterr().out
         assert main([reference, "--key", key, "--registry-config", str(config)]) == 0
+        helped = put("helped.json", json.dumps({"auths": {registry.address: {}}, "credsStore": "desktop"}).encode())
+        assert main([reference, "--key", key, "--registry-config", str(helped)]) == 3
+        assert "refuses the credentials in --registry-config, or there are none for it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_a_registry_that_asks_who_one_is_gets_an_answer_by_flag(alice: Signer, k
     [
         (["registry.example.com/app:1.0"], "a reference begins with oci://"),
         (["oci://r.example/app:1.0", "--timeout", "soon"], "--timeout: must be a duration"),
-        (["oci://r.example/app:1.0", "--key", "nowhere.pub"], "nowhere.pub: No such file or directory"),
+        (["oci://r.example/app:1.0", "--key", "nowhere.pub"], "--key nowhere.pub: No such file or directory"),
         (["oci://r.example/APP:1.0"], "repository can only contain the characters"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -143,6 +144,7 @@ def test_a_wrong_field_is_named(spec: dict[str, Any], field: str) -> None:
         ({"apiVersion": "source.toolkit.fluxcd.io/v2"}, "apiVersion"),
         ({"spec": None}, "spec"),
         ({"metadata": {"name": "Not A Name"}}, "metadata.name"),
+        ({"metadata": {"namespace": "team"}}, "metadata.name"),
         ({"metadata": None}, "metadata"),
     ],
 )
@@ -151,6 +153,17 @@ def test_an_object_that_is_no_ocirepository_is_refused_by_field(change: dict[str
         parse_source(an_object() | change)
 
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(True, "true"), (1.1, "1.1"), (date(2026, 1, 31), "2026-01-31"), (["1.0"], "['1.0']"), ({"a": "B"}, "{'a': 'B'}")],
+)
+def test_what_yaml_makes_of_a_value_without_quotes_is_shown_as_yaml_has_it(value: object, shown: str) -> None:
+    with pytest.raises(InvalidSource) as caught:
+        parse_source(an_object({"ref": {"tag": value}}))
+
+    assert str(caught.value) == f"spec.ref.tag: must be a string (put it in quotes), is {shown}"
 
 
 def test_fields_that_the_api_does_not_have_are_named_with_their_path() -> None:
