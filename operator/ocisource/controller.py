@@ -6,24 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ocisource.domain import durations
 from ocisource.domain import status as s
-from ocisource.domain.errors import (
-    ClusterError,
-    Conflict,
-    Failure,
-    InvalidReference,
-    InvalidSource,
-    NotFound,
-    StoreError,
-)
-from ocisource.domain.reference import parse_url
+from ocisource.domain.errors import ClusterError, Conflict, Failure, NotFound, StoreError
 from ocisource.domain.reviews import Reviews
 from ocisource.domain.secretindex import SecretIndex, named_by
-from ocisource.domain.source import FINALIZER, Source, parse_source, requested_at
+from ocisource.domain.sightings import Asks, age, lane, read_source, same_object
+from ocisource.domain.source import FINALIZER, Source
 from ocisource.ports import Gauges, Objects, Recorder, Store
 from ocisource.reconcile import Corridor
 from ocisource.telemetry import about
@@ -66,7 +58,7 @@ class Controller:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._objects: dict[Key, dict[str, Any]] = {}
-        self._seen: dict[Key, _Asks] = {}
+        self._seen: dict[Key, Asks] = {}
         self._index = desk.index
         self._reviews = Reviews(desk.verify_interval)
 
@@ -85,13 +77,13 @@ class Controller:
             self._desk.queue.add(key, "")
             return
         known = self._objects.get(key)
-        if known is None or _age(obj) >= _age(known):
+        if known is None or age(obj) >= age(known):
             self._objects[key] = obj
             self._index.put(key, named_by(obj, self._desk.default_account))
-        before, now = self._seen.get(key), _Asks.of(obj)
+        before, now = self._seen.get(key), Asks.of(obj)
         self._seen[key] = now
         if now.for_a_pass_since(before):
-            self._desk.queue.add(key, _lane(obj))
+            self._desk.queue.add(key, lane(obj))
 
     def on_secret(self, namespace: str, name: str) -> None:
         """A Secret was added, changed or deleted: the objects that use it have a pass now (flux-compat J4). One whose
@@ -106,7 +98,7 @@ class Controller:
         for key in keys:
             obj = self._objects[key]
             if not (obj.get("spec") or {}).get("suspend"):
-                self._desk.queue.add(key, _lane(obj))
+                self._desk.queue.add(key, lane(obj))
 
     def _forget(self, key: Key) -> None:
         self._objects.pop(key, None)
@@ -116,25 +108,35 @@ class Controller:
 
     async def process(self, key: Key) -> Result:
         """One pass of the work queue. Raises only what nobody foresaw."""
+        started = time.monotonic()
+        try:
+            result = await self._looked_after(key)
+        except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
+            result = self._untold(key, f"the API server did not take the outcome of the pass: {error}")
+        except StoreError as error:  # of an object that is gone, nobody else can be told
+            result = self._untold(key, str(error))
+        if key in self._objects:  # of what is gone, the series have ended
+            self._desk.gauges.passed(*key, time.monotonic() - started, result.word)
+        return result
+
+    async def _looked_after(self, key: Key) -> Result:
         obj = self._objects.get(key)
         if obj is None:
             return await self._gone(key)
-        started = time.monotonic()
         try:
-            result = await self._pass(key, obj)
+            return await self._pass(key, obj)
         except NotFound:
             return await self._gone(key)
         except Conflict:  # what the watch told is behind: look at the object itself, and begin again
             return await self._reread(key)
-        except ClusterError as error:  # nothing of the pass can be told in the cluster; it is made again
-            told = f"the API server did not take the outcome of the pass: {error}"
-            logger.error(FAILED, extra=about(*key, error=told))  # noqa: TRY400 - a sentence for the user
-            result = Result(failed=True)
-        self._desk.gauges.passed(*key, time.monotonic() - started, result.word)
-        return result
+
+    def _untold(self, key: Key, problem: str) -> Result:
+        """A pass that failed, and that only the log can tell about."""
+        logger.error(FAILED, extra=about(*key, error=problem))
+        return Result(failed=True)
 
     async def _pass(self, key: Key, obj: dict[str, Any]) -> Result:
-        source, fault = _read(obj)
+        source, fault = read_source(obj)
         if source.deleting:
             return await self._delete(key)
         if not source.finalized:
@@ -197,7 +199,7 @@ class Controller:
         if not obj["metadata"].get("deletionTimestamp"):
             self._remember(key, obj)
             return Result(after=0)
-        source, _ = _read(obj)
+        source, _ = read_source(obj)
         try:
             removed = await self._desk.store.remove(*key)
         except StoreError as error:
@@ -244,7 +246,7 @@ class Controller:
                 return self._remember(key, await self._desk.objects.patch_status(obj, status))
             except Conflict:
                 fresh = await self._desk.objects.get(*key)
-                if fresh is None:
+                if fresh is None or not same_object(fresh, obj):  # another one of its name is not the pass's to tell of
                     raise NotFound("the object was deleted during the pass") from None
                 obj = fresh
         raise Conflict(f"the status was written by somebody else {WRITE_TRIES} times in a row")
@@ -252,7 +254,7 @@ class Controller:
     def _remember(self, key: Key, obj: dict[str, Any]) -> dict[str, Any]:
         """Keeps an answer of the API server, unless the watch was faster and knows better."""
         known = self._objects.get(key)
-        if known is not None and _age(obj) >= _age(known):
+        if known is not None and age(obj) >= age(known):
             self._objects[key] = obj
         return obj
 
@@ -265,55 +267,6 @@ class Controller:
         else:
             logger.info(event.message, extra=about(*key))
         self._desk.recorder.record(obj, event)
-
-
-@dataclass(frozen=True)
-class _Asks:
-    """What of an object asks for a pass when it changes (flux-compat B1)."""
-
-    uid: str
-    generation: int
-    deleting: bool
-    request: str | None
-
-    @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> _Asks:
-        metadata = obj["metadata"]
-        request = requested_at(metadata.get("annotations") or {})
-        deleting = bool(metadata.get("deletionTimestamp"))
-        return cls(metadata.get("uid", ""), metadata.get("generation", 0), deleting, request)
-
-    def for_a_pass_since(self, before: _Asks | None) -> bool:
-        """Whether a pass is due. A request that was removed asks for nothing."""
-        if before is None:
-            return True
-        return self != (replace(before, request=None) if self.request is None else before)
-
-
-def _read(obj: Mapping[str, Any]) -> tuple[Source, Failure | None]:
-    """The object, and what is wrong with it if the schema let pass what cannot be worked on, such as an object without
-    spec (A4): it stalls like a bad URL, and a mended spec brings it back. What can be read of it still counts."""
-    try:
-        return parse_source(obj), None
-    except InvalidSource as error:
-        spec = obj.get("spec") or {}
-        bare = {"url": "oci://", "interval": "0s", "suspend": spec.get("suspend") is True}
-        message = f"URL validation failed for '{spec.get('url', '')}': {error}"
-        return parse_source({**obj, "spec": bare}), Failure("FetchFailed", "URLInvalid", message, stalls=True)
-
-
-def _age(obj: Mapping[str, Any]) -> int:
-    """Resource versions are ordered numbers (Kubernetes 1.35 and later promise it, etcd always gave it)."""
-    version = obj["metadata"].get("resourceVersion") or "0"
-    return int(version) if version.isdigit() else 0
-
-
-def _lane(obj: Mapping[str, Any]) -> str:
-    """Objects of one registry share a lane, so a registry that does not answer holds only those."""
-    try:
-        return parse_url(str((obj.get("spec") or {}).get("url") or "")).registry
-    except InvalidReference:
-        return ""
 
 
 def _log(key: Key, step: str, outcome: str) -> None:

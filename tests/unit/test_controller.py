@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from fakes.cluster import FakeObjects
 from fakes.world import World, fake_world
+from ocisource.domain.errors import ClusterError
 from ocisource.workqueue import Key, WorkQueue
 
 
@@ -164,6 +166,87 @@ async def test_a_deletion_that_the_watch_dreamed_of_destroys_nothing(world: Worl
 
 
 VERIFIED = {"provider": "cosign", "secretRef": {"name": "keys"}}
+
+
+async def test_what_the_api_server_does_not_say_of_an_object_that_is_gone_costs_a_retry(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of that is unexpected: one line without a traceback, and no crash is counted."""
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    gone = world.cluster.get("team", "app")
+
+    async def refused(_namespace: str, _name: str) -> None:
+        raise ClusterError("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fakes.cluster.FakeObjects.get", lambda _self, *key: refused(*key))
+        world.controller.on_event("DELETED", gone)
+        result = await world.controller.process(("team", "app"))
+
+    assert result.failed
+    assert [record.exc_info for record in caplog.records if record.levelname == "ERROR"] == [None]
+    assert not (await world.controller.process(("team", "app"))).failed
+
+
+async def test_files_of_an_object_that_is_gone_that_the_disk_does_not_let_go_are_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    gone = world.cluster.get("team", "app")
+    world.cluster.objects.clear()
+
+    def refused(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", refused)
+        world.controller.on_event("DELETED", gone)
+        assert (await world.controller.process(("team", "app"))).failed
+    assert len(world.tarballs()) == 1
+
+    await world.controller.process(("team", "app"))
+    assert world.tarballs() == []
+
+
+async def test_a_pass_tells_nothing_of_another_object_that_has_the_name_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes the finalizer away and makes the object anew does not get the artifact of the old one."""
+    world.push("1.0.0")
+    world.push("2.0.0")
+    world.declare(ref={"tag": "1.0.0"})
+    usual = FakeObjects.patch_status
+
+    async def too_late(self: FakeObjects, obj: Any, status: Any) -> Any:
+        monkeypatch.setattr(FakeObjects, "patch_status", usual)
+        world.cluster.objects.clear()
+        world.declare(ref={"tag": "2.0.0"})
+        return await usual(self, obj, status)
+
+    monkeypatch.setattr(FakeObjects, "patch_status", too_late)
+    result = await world.controller.process(("team", "app"))
+
+    assert world.status() == {"observedGeneration": -1}
+    assert result.after == 0
+    await world.passes()
+    assert world.revision().startswith("2.0.0@")
+
+
+def test_what_needs_no_registry_waits_for_none(world: World) -> None:
+    """J6: a registry that does not answer holds up neither a deletion nor a suspension."""
+    world.declare()
+    world.cluster.edit("app", suspend=True)
+    world.cluster.edit("app", suspend=None)
+    leaving = world.cluster.get("team", "app")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.controller.on_event("MODIFIED", leaving)
+
+    assert isinstance(world.queue, Noted)
+    assert [lane for _, lane in world.queue.added] == ["registry.example.com", "", "registry.example.com", ""]
 
 
 def test_a_changed_secret_asks_for_passes_of_the_objects_that_name_it(world: World) -> None:
