@@ -239,14 +239,14 @@ def test_stopped_during_passes_it_lets_them_end(new_operator: Callable[..., Oper
 def test_stopped_during_passes_that_never_end_it_gives_them_up(
     new_operator: Callable[..., Operator], fleet: Fleet
 ) -> None:
-    """Within the 30 seconds that a pod gets, and without a trace of them."""
+    """Within the 10 seconds that a pod of the stock Deployment gets, and without a trace of them."""
     gate = Gate()
     fleet.registry.content.fault = gate.fault()
     fleet.declare(5, 100_000)
     operator = new_operator()
     operator.start()
     await_true(lambda: gate.waiting == 5, 20, "passes that have half of their layer")
-    assert operator.stop(within=20) >= 5
+    assert operator.stop(within=10) >= 5
     assert tarballs(operator.storage) == {}
     assert strays(operator.storage) == []
 

@@ -232,6 +232,29 @@ def test_who_stood_still_neither_writes_nor_serves_and_ends(
     assert_one_writer_at_a_time(control_plane, since)
 
 
+def test_a_lease_deleted_by_hand_stays_with_its_holder(
+    control_plane: ControlPlane, obj: dict[str, Any], start: Start
+) -> None:
+    """Who stands by hears of it first, and must not lead while the holder still works."""
+    since = len(control_plane.writes())
+    first = start("first", *QUICK)
+    await_true(lambda: leads(first), 10, "the first replica leading")
+    control_plane.cluster.wait(obj, is_ready)
+    second = start("second", *QUICK)
+    await_true(lambda: stands_by(second), 10, "the second replica standing by")
+    holder = control_plane.cluster.read(lease())["spec"]["holderIdentity"]
+    before = len(holders(control_plane, since))
+    with kept_busy(control_plane, obj):
+        control_plane.cluster.delete(lease())
+        await_true(lambda: len(holders(control_plane, since)) >= before + 2, 10, "the Lease being written again")
+        await_true(handled_after(control_plane, obj, datetime.now(UTC)), 10, "another pass")
+    assert control_plane.cluster.read(lease())["spec"]["holderIdentity"] == holder
+    assert not leads(second)
+    first.stop()
+    second.stop()
+    assert_one_writer_at_a_time(control_plane, since)
+
+
 def test_a_standby_that_is_stopped_leaves_the_lease_alone(control_plane: ControlPlane, start: Start) -> None:
     first = start("first", *QUICK)
     await_true(lambda: leads(first), 10, "the first replica leading")

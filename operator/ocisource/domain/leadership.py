@@ -60,7 +60,10 @@ class Candidacy:
         return self.record.holder if self.record else ""
 
     def see(self, record: Record | None, now: float) -> None:
-        """`record` is what the Lease says at `now`, None if there is none. Equal records are one sign of life."""
+        """`record` is what the Lease says at `now`, None if there is none. Equal records are one sign of life. A Lease
+        that vanishes is none of an end: its holder does not know of it before it renews, and works until then."""
+        if record is None and self.holder not in ("", self.identity):
+            return
         if record != self.record:
             self.record, self._seen = record, now
         if self.holder != self.identity:

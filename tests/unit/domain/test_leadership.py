@@ -43,6 +43,21 @@ def test_a_lease_that_was_released_is_taken_at_once(candidacy: Candidacy) -> Non
     assert candidacy.claim(100, "now") == Record("ours", 35, "now", "now", 5)
 
 
+def test_a_lease_that_vanishes_is_left_to_its_holder_until_its_time_is_over(candidacy: Candidacy) -> None:
+    """Somebody deleted it by hand; the holder does not know before it renews, which makes the Lease again."""
+    candidacy.see(THEIRS, 100)
+    candidacy.see(None, 101)
+    candidacy.see(None, 100 + THEIRS.duration - 0.1)
+    assert candidacy.claim(100 + THEIRS.duration - 0.1, "now") is None
+    assert candidacy.claim(100 + THEIRS.duration, "now") is not None
+
+
+def test_a_lease_that_vanishes_after_its_release_is_free(candidacy: Candidacy) -> None:
+    candidacy.see(Record("", 1, "then", "then", 4), 100)
+    candidacy.see(None, 101)
+    assert candidacy.claim(101, "now") == Record("ours", 35, "now", "now", 0)
+
+
 def test_a_renewal_keeps_since_when_and_how_often(candidacy: Candidacy) -> None:
     candidacy.see(None, 100)
     first = candidacy.claim(100, "first")
