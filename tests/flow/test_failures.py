@@ -331,4 +331,4 @@ async def test_a_spec_that_cannot_be_read_may_be_suspended(world: World) -> None
 
     await world.passes()
 
-    assert world.status()["conditions"] == []
+    assert "conditions" not in world.status()
