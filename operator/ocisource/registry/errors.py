@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import socket
 import ssl
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 from yarl import URL
 
 from ocisource.domain.errors import RegistryError
+from ocisource.registry.diagnostics import told
 from ocisource.registry.retries import STATUSES
 
 # Query keys that the protocol itself uses. Any other value may be a signed address, so it is not shown.
 _SHOWN_KEYS = frozenset({"scope", "service", "mount", "from", "digest", "n", "last"})
-_BODY_SHOWN = 1024
 # A TLS alert, as the ssl module tells it.
 _ALERT = re.compile(r"\[SSL: \w+\] (?:\w+ alert )?(?P<what>.*?)(?: \(\S+\))?")
 
@@ -65,77 +61,13 @@ def shown(url: URL) -> str:
 
 def refusal(method: str, url: URL, status: int, body: bytes) -> RegistryError:
     """The error of an answer: the registry's own codes where it sent some, else its status and body."""
-    return RegistryError(f"{method} {shown(url)}: {_answer(method, status, body)}", status)
+    return RegistryError(f"{method} {shown(url)}: {told(method, status, body)}", status)
 
 
 def unanswered(method: str, url: URL, error: BaseException) -> Unanswered:
     """The error of a request that got no whole answer."""
     reason, temporary = _reason(error)
     return Unanswered(f'{method.title()} "{shown(url)}": {reason}', temporary=temporary)
-
-
-def _answer(method: str, status: int, body: bytes) -> str:
-    diagnostics = _diagnostics(body)
-    if len(diagnostics) == 1:
-        return diagnostics[0]
-    if diagnostics:
-        return "multiple errors returned: " + "; ".join(diagnostics)
-    text = f"unexpected status code {status} {_phrase(status)}"
-    if body:
-        shown_body = body[:_BODY_SHOWN].decode("utf-8", "replace")
-        return f"{text}: {shown_body}{'...' if len(body) > _BODY_SHOWN else ''}"
-    if method == "HEAD":
-        text += " (HEAD responses have no body, use GET for details)"
-    return text
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
-def _diagnostics(body: bytes) -> list[str]:
-    """The `errors` of a distribution-spec error body, each as `CODE: message[; detail]`."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    errors = document.get("errors") if isinstance(document, dict) else None
-    if not isinstance(errors, list):
-        return []
-    found = []
-    for error in errors:
-        if isinstance(error, dict):
-            text = f"{error.get('code') or ''}: {error.get('message') or ''}"
-            detail = error.get("detail")
-            found.append(text if detail is None else f"{text}; {_go(detail)}")
-    return found
-
-
-def _go(value: Any) -> str:
-    """A JSON value as Go prints it with %v: what clients of this API see and compare."""
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{key}:{_go(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(_go(item) for item in value) + "]"
-    if isinstance(value, (int, float)):
-        return _go_number(float(value))
-    return str(value)
-
-
-def _go_number(value: float) -> str:
-    if value != 0 and not 1e-4 <= abs(value) < 1e21:
-        mantissa, _, exponent = f"{value:e}".partition("e")
-        shortest = repr(value)
-        mantissa = shortest.partition("e")[0] if "e" in shortest else mantissa
-        return f"{mantissa.removesuffix('.0')}e{exponent}"
-    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _reason(error: BaseException) -> tuple[str, bool]:
