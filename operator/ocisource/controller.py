@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,10 +63,16 @@ class Controller:
         self._index = desk.index
         self._reviews = Reviews(desk.verify_interval)
 
-    @property
-    def keys(self) -> Iterator[Key]:
-        """The objects that this process knows of."""
-        return iter(list(self._objects))
+    def known(self) -> dict[Key, dict[str, Any]]:
+        """The objects that this process knows of at this moment."""
+        return dict(self._objects)
+
+    def miss(self, known: Mapping[Key, dict[str, Any]], listed: AbstractSet[Key]) -> None:
+        """What was `known` before the API server made this list, and is not on it, was deleted, and nobody told. Of
+        what has been heard of since, the list says nothing."""
+        for key, obj in known.items():
+            if key not in listed and self._objects.get(key) is obj:
+                self.on_event("DELETED", obj)
 
     def on_event(self, kind: str | None, obj: dict[str, Any]) -> None:
         """An event of the watch. Only what asks for a pass becomes work: a new object, a new generation, a request

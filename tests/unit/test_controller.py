@@ -146,7 +146,7 @@ async def test_an_object_that_moved_to_another_shard_keeps_its_files(world: Worl
     await world.controller.process(("team", "app"))
 
     assert len(world.tarballs()) == 1
-    assert list(world.controller.keys) == []
+    assert world.controller.known() == {}
 
 
 async def test_a_deletion_that_the_watch_dreamed_of_destroys_nothing(world: World) -> None:

@@ -6,18 +6,17 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ocisource import handlers
 from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
+from ocisource.cli.housekeeping import ENDS, State, Watching, work
 from ocisource.cli.identities import credential_rooms, credentials_watched
 from ocisource.cli.leading import Leadership, leadership
 from ocisource.cli.rootkeepers import public_root
@@ -44,18 +43,12 @@ from ocisource.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-OnEvent = Callable[[str | None, dict[str, Any]], None]
-Watching = Callable[[OnEvent], Awaitable[None]]
-
 LANE_WIDTH = 16
 """Passes of one registry at a time for each of --concurrent. A pass mostly waits for the registry."""
 
-GRACE, LAST_WORDS = 6.0, 2.0
-"""Seconds that passes under way get when the operator stops, and then what they have to tell. The pod of a stock
-Deployment gets 10 in all, and the Lease comes last."""
-
-ENDS = (signal.SIGINT, signal.SIGTERM)
-SWEEP_EVERY = 3600.0
+LAST_WORDS = 2.0
+"""Seconds that what passes have to tell gets once they have ended. The pod of a stock Deployment gets 10 in all, and
+the Lease comes last."""
 
 
 def main(arguments: list[str]) -> int:
@@ -89,7 +82,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
     """Health, then the lease, then artifacts, then the watch; what stands by has the first two, and answers for the
     third."""
     _heed_signals()
-    metrics, state = Metrics(), _State(asyncio.Event(), asyncio.Event(), asyncio.Event())
+    metrics, state = Metrics(), State(asyncio.Event(), asyncio.Event(), asyncio.Event())
     async with AsyncExitStack() as stack:
         root = await stack.enter_async_context(public_root(settings, metrics, state.stop))
         servers = await stack.enter_async_context(watched(settings, metrics, state.is_fine))
@@ -103,10 +96,8 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         await add_debug(servers, settings, queue)
         advertised = await _served(settings, servers, lead)
         await _won(lead, state)
-        store = _store(settings)
+        registry, store = _registry(settings), _store(settings)
         stack.callback(store.close)
-        limits = replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size)
-        registry = OCIRegistry(limits, environment=read_environment(os.environ))
         stack.push_async_callback(registry.close)
         recorder = _recorder(settings, api)
         recorder.start()
@@ -131,9 +122,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         )
         controller = Controller(desk)
         await stack.enter_async_context(credentials_watched(settings, api, sources, controller))
-        scope = handlers.Scope(settings.watch_namespace, settings.watch_label_selector)
-        watching = partial(handlers.watch, config, scope, stop=state.stop, ready=state.ready)
-        await _work(controller, desk, watching, state)
+        await work(controller, desk, _watching(settings, config, state), state)
 
 
 async def _served(settings: Settings, servers: server.Servers, lead: Leadership) -> str:
@@ -145,7 +134,7 @@ async def _served(settings: Settings, servers: server.Servers, lead: Leadership)
     return advertised
 
 
-async def _won(lead: Leadership, state: _State) -> None:
+async def _won(lead: Leadership, state: State) -> None:
     """Stands by until this process leads."""
     state.standing_by.set()
     await lead.won()
@@ -153,7 +142,7 @@ async def _won(lead: Leadership, state: _State) -> None:
 
 
 def _heed_signals() -> None:
-    """Until kopf and then `_keep_house` take over, a signal cancels what is starting. The first process of a container
+    """Until kopf and then the caretaker take over, a signal cancels what is starting. The first process of a container
     would not even hear it otherwise, and an API server that does not answer would hold it up."""
     loop, starting = asyncio.get_running_loop(), asyncio.current_task()
     assert starting is not None  # noqa: S101  # asyncio.run made it
@@ -161,64 +150,14 @@ def _heed_signals() -> None:
         loop.add_signal_handler(number, starting.cancel)
 
 
-@dataclass
-class _State:
-    """What the process is at. `standing_by` holds until it leads, `ready` once the watch is up; `stop` ends the watch.
-    `grace` is how many seconds whatever is under way still gets: none if the second signal has come."""
-
-    standing_by: asyncio.Event
-    ready: asyncio.Event
-    stop: asyncio.Event
-    grace: float = GRACE
-    stopping: bool = False
-
-    def is_fine(self) -> bool:
-        """For the probe: this process does what it is there for, be it to stand by."""
-        return self.standing_by.is_set() or self.ready.is_set()
+def _watching(settings: Settings, config: ClusterConfig, state: State) -> Watching:
+    scope = handlers.Scope(settings.watch_namespace, settings.watch_label_selector)
+    return partial(handlers.watch, config, scope, stop=state.stop, ready=state.ready)
 
 
-async def _work(controller: Controller, desk: Desk, watching: Watching, state: _State) -> None:
-    """Watches and works until a signal or until the watch breaks. Kopf cancels what was started after it, so the
-    workers are started before it and stopped before it is."""
-    workers = asyncio.create_task(desk.queue.run(controller.process))
-    caretaker = asyncio.create_task(_keep_house(controller, desk, state))
-    try:
-        await watching(controller.on_event)
-    finally:
-        caretaker.cancel()
-        await desk.queue.stop(0)
-        await workers
-
-
-async def _keep_house(controller: Controller, desk: Desk, state: _State) -> None:
-    """Once the watch is up: takes the signals over, and now and then deletes what belongs to no object. A deletion
-    during a gap of the watch is never told, so the files are held against a fresh list."""
-    await state.ready.wait()
-    loop, stopping = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-    for number in ENDS:
-        loop.add_signal_handler(number, lambda: stopping.add(asyncio.ensure_future(_stop(desk, state))))
-    while True:
-        try:
-            listed = await desk.objects.keys()
-            swept = await desk.store.sweep(listed | set(controller.keys))
-            if swept:
-                logger.info("deleted the artifacts of %d objects that no longer exist", swept)
-        except RoomError as error:
-            logger.error("storage was not swept: %s", error)  # noqa: TRY400 - a sentence for the user
-        await asyncio.sleep(SWEEP_EVERY)
-
-
-async def _stop(desk: Desk, state: _State) -> None:
-    """The first signal lets passes under way end, the next one ends them: nothing of them is left but what they have
-    made whole."""
-    if state.stopping:
-        state.grace = 0.0
-        logger.info("stopping at once: passes under way are given up")
-    else:
-        state.stopping = True
-        logger.info("stopping: passes under way get %.0f seconds", state.grace)
-    await desk.queue.stop(state.grace)
-    state.stop.set()
+def _registry(settings: Settings) -> OCIRegistry:
+    limits = replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size)
+    return OCIRegistry(limits, environment=read_environment(os.environ))
 
 
 def _store(settings: Settings) -> FileStore:
