@@ -51,7 +51,7 @@ def tar(members, form: int) -> bytes:
 def archive(blob: bytes, spec_ignore: str | None = None) -> bytes:
     """The tarball made of the layer; without what stays out if `spec_ignore` is given."""
     with tempfile.TemporaryFile() as file:
-        spool, stream = Spool(tempfile.gettempdir(), len(blob)), Unpacked(tempfile.gettempdir())
+        spool, stream = Spool(tempfile.gettempdir(), len(blob)), Unpacked(tempfile.gettempdir(), SMALL, len(blob))
         try:
             spool.write(blob)
             unpack(spool.source(), stream, SMALL, lambda: None)

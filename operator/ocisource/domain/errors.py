@@ -29,8 +29,6 @@ turns a RoomError into a Failure (flux-compat section C).
 
 from __future__ import annotations
 
-import json
-
 
 class RoomError(Exception):
     """A room could not do its work. `str(error)` is a sentence for the user, without a prefix."""
@@ -171,6 +169,18 @@ class Failure(Exception):
         self.verdict = verdict
 
 
+_ESCAPES = {'"': '\\"', "\\": "\\\\"} | dict(zip("\a\b\f\n\r\t\v", (f"\\{c}" for c in "abfnrtv"), strict=True))
+
+
 def quoted(text: str) -> str:
-    """The text in quotes as Go's %q writes it, but for rare control characters."""
-    return json.dumps(text, ensure_ascii=False)
+    """The text in quotes as Go's %q writes it. Lone surrogates in it stand for bytes that are no UTF-8."""
+    return '"' + "".join(_ESCAPES.get(char) or _escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF or code < 0x80:
+        return f"\\x{code & 0xFF:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -22,6 +22,8 @@ IGNORE_FILE = ".sourceignore"
 """Name of the files whose lines are rules for the folder that they are in."""
 
 _VCS = ".git/ .gitignore .gitmodules .gitattributes"
+# What Go's unicode.IsSpace takes for white space: a line of nothing else is blank.
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _DEFAULTS = (
     "*.jpg *.jpeg *.gif *.png *.wmv *.flv *.tar.gz *.zip "
     ".github/ .circleci/ .travis.yml .gitlab-ci.yml appveyor.yml .drone.yml cloudbuild.yaml "
@@ -78,7 +80,7 @@ def _listed(lines: str) -> tuple[tuple[str, str], ...]:
 
 def _lines(text: str) -> list[str]:
     lines = (line.removesuffix("\r") for line in text.split("\n"))
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    return [line for line in lines if line.strip(_SPACE) and not line.startswith("#")]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from isal import isal_zlib
 
 from ocisource.domain.ignore import IgnoreRules
 from ocisource.storage import digests
-from ocisource.storage.headers import BLOCK
+from ocisource.storage.blocks import BLOCK
 from ocisource.storage.spool import write_all
 from ocisource.storage.tree import File, Folder
 from ocisource.storage.unpacking import Unpacked

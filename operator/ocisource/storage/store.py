@@ -189,7 +189,7 @@ class FileStore:
     def _archive(self, path: str, draft: Draft, source: Source, ignore: str | None) -> tuple[StoredFile, int]:
         """Writes the archive into the draft; what it is, and the open file."""
         draft.check()
-        stream = Unpacked(str(self._root))
+        stream = Unpacked(str(self._root), self._limits, source.size)
         try:
             unpack(source, stream, self._limits, draft.check)
             tree = plant(stream, self._limits, draft.check)

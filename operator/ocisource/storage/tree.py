@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ocisource.domain.errors import LayerError
+from ocisource.domain.errors import LayerError, quoted
 from ocisource.domain.ignore import IGNORE_FILE
 from ocisource.storage.headers import Entry, entries
 from ocisource.storage.limits import Limits
@@ -69,16 +68,18 @@ def _parts(name: bytes) -> list[bytes]:
     parts = name.split(b"/")
     if b"" in parts or b"." in parts:
         parts = [part for part in parts if part not in (b"", b".")]
-    if parts and parts[-1] == b"..":
-        raise _invalid_name(name)
+    if parts and parts[-1] == b"..":  # nowhere else, since that would be "../"
+        if len(parts) == 1:
+            raise _invalid_name(name)
+        parts = parts[:-2]
     if len(name) > _LONGEST_PART and any(len(part) > _LONGEST_PART for part in parts):
         raise _invalid_name(name)
     return parts
 
 
 def _invalid_name(name: bytes) -> LayerError:
-    cut = shown(name if len(name) <= 300 else name[:300] + b"...")
-    return LayerError(f"tar contained invalid name error {json.dumps(cut, ensure_ascii=False)}")
+    cut = name if len(name) <= 300 else name[:300] + b"..."
+    return LayerError(f"tar contained invalid name error {quoted(cut.decode('utf-8', 'surrogateescape'))}")
 
 
 class _Builder:
@@ -128,7 +129,7 @@ class _Builder:
     def _linked(self, name: bytes, target: bytes) -> File:
         """The earlier regular file that the hard link names."""
         node: File | Folder | None = self.root
-        for part in _parts(target) if target and target[:1] != b"/" else [b""]:
+        for part in [part for part in target.split(b"/") if part != b"."]:
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, File):
             raise LayerError(

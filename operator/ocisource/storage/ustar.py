@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import struct
 
-from ocisource.storage.headers import BLOCK
+from ocisource.storage.blocks import BLOCK
 
 FOLDER_MODE = 0o750
 FILE_MODE = 0o600

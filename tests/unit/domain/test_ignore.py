@@ -59,9 +59,14 @@ def test_without_spec_ignore_the_usual_files_stay_out():
     assert kept == ["a.yaml", ".sourceignore", "png", "x/", "deploy.md"]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "   \n\r\n"])
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "   \n\r\n", "\v\f\t\n\x85\n\xa0\u2003\u2028\u3000"])
 def test_a_spec_ignore_without_a_rule_keeps_the_defaults(text: str):
     assert IgnoreRules.of(text) == IgnoreRules.of(None)
+
+
+def test_a_control_character_that_is_no_space_is_a_rule():
+    """F3: blank is what Go's strings.TrimSpace leaves nothing of. Recorded from the original."""
+    assert IgnoreRules.of("\x1c").rules[-1] == ("", "\x1c")
 
 
 def test_one_rule_replaces_the_defaults_but_not_the_version_control_files():

@@ -15,6 +15,7 @@ import pytest
 from ocisource.domain.ignore import IgnoreRules
 from ocisource.storage import archive
 from ocisource.storage.draft import Abandoned
+from ocisource.storage.limits import Limits
 from ocisource.storage.tree import File
 from ocisource.storage.unpacking import Unpacked
 from ocisource.storage.ustar import file_header, folder_header
@@ -100,7 +101,7 @@ def test_a_folder_with_very_many_levels_is_walked():
 
 async def test_levels_trade_size_for_time(store, tmp_path):
     """The level is a parameter; every level reads back the same."""
-    stream = Unpacked(str(tmp_path))
+    stream = Unpacked(str(tmp_path), Limits(), 1 << 20)
     content = b"".join(b"key-%d: value\n" % (n * n) for n in range(20_000))
     stream.append(content)
     sizes = []
@@ -157,7 +158,9 @@ def test_work_that_was_given_up_stops_also_where_nothing_is_written(tmp_path):
 
     root = {b"f%d" % n: File(0, 0, executable=False) for n in range(100)}
     with (tmp_path / "out").open("wb") as file, pytest.raises(Abandoned):
-        archive.write_archive(root, Unpacked(str(tmp_path)), Rules(), archive.Gzip(file.fileno(), 3, check))
+        archive.write_archive(
+            root, Unpacked(str(tmp_path), Limits(), 1 << 20), Rules(), archive.Gzip(file.fileno(), 3, check)
+        )
     assert len(looked) == 3
 
 
