@@ -44,7 +44,7 @@ _WEIGHT: Mapping[tuple[str, bool], int] = {
     (TRUE, True): 3,
     (FALSE, False): 4,
 }
-_READY_OF_WEIGHT: Mapping[int, str] = {1: FALSE, 2: FALSE, 3: TRUE}
+_READY_OF_WEIGHT: Mapping[int, str] = {1: FALSE, 2: FALSE, 3: TRUE, 4: TRUE}
 _FIRST = {STALLED: 0, RECONCILING: 1, READY: 2}
 
 

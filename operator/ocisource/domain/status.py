@@ -150,9 +150,7 @@ def progress(source: Source, found: Status, now: str) -> Status:
     """The status while a pass takes long enough to be seen (flux-compat B5, B6)."""
     marks = c.Conditions(found.conditions, source.generation, now)
     marks.drop(c.STALLED)
-    message = "reconciliation in progress"
-    if source.generation != found.observed_generation:
-        message = f"processing object: new generation {found.observed_generation} -> {source.generation}"
+    message = "building artifact" if found.artifact is None else _purpose(source, found)
     marks.set(c.RECONCILING, c.TRUE, c.PROGRESSING, message)
     if found.artifact is None or marks.status(c.READY) in ("", c.UNKNOWN):
         marks.set(c.READY, c.UNKNOWN, c.PROGRESSING, message)
@@ -263,6 +261,11 @@ def _progress_message(source: Source, found: Status, report: Report) -> str:
         return f"building artifact: {_new_revision(report)}"
     if report.kept is None:
         return "building artifact" if report.damage is None else "building artifact: disappeared from storage"
+    return _purpose(source, found)
+
+
+def _purpose(source: Source, found: Status) -> str:
+    """What a pass is for (flux-compat B5)."""
     if source.generation != found.observed_generation:
         return f"processing object: new generation {found.observed_generation} -> {source.generation}"
     return "reconciliation in progress"

@@ -28,6 +28,8 @@ def summary(*given: tuple[str, str]) -> c.Condition | None:
         ([(c.FETCH_FAILED, c.TRUE), (c.STORAGE_OPERATION_FAILED, c.TRUE)], c.FALSE, c.STORAGE_OPERATION_FAILED),
         ([(c.FETCH_FAILED, c.TRUE), (c.SOURCE_VERIFIED, c.FALSE)], c.FALSE, c.SOURCE_VERIFIED),
         ([(c.SOURCE_VERIFIED, c.UNKNOWN)], c.UNKNOWN, c.SOURCE_VERIFIED),
+        # Nobody of this API writes the next one; the original reads it so, where another hand did.
+        ([(c.SOURCE_VERIFIED, c.UNKNOWN), (c.FETCH_FAILED, c.FALSE)], c.TRUE, c.FETCH_FAILED),
         ([(c.SOURCE_VERIFIED, c.UNKNOWN), (c.ARTIFACT_IN_STORAGE, c.TRUE)], c.TRUE, c.ARTIFACT_IN_STORAGE),
     ],
 )

@@ -287,12 +287,14 @@ def test_ready_is_what_the_condition_says() -> None:
 
 
 def test_progress_shows_what_the_pass_is_for() -> None:
-    """B5."""
+    """B5, B6: the original, seen at work, says the same of a registry that takes its time."""
     status = s.progress(SOURCE, s.Status(), NOW)
 
     assert told(status) == {"Reconciling": ("True", "Progressing"), "Ready": ("Unknown", "Progressing")}
-    assert message(status, "Reconciling") == "processing object: new generation -1 -> 1"
+    assert message(status, "Reconciling") == message(status, "Ready") == "building artifact"
     assert status.observed_generation == -1
+    changed = s.progress(replace(SOURCE, generation=2), ready_status(), NOW)
+    assert message(changed, "Reconciling") == "processing object: new generation 1 -> 2"
 
 
 def test_ready_stays_while_a_ready_object_is_looked_at_again() -> None:
