@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from ocisource.domain.access import Access
-from ocisource.domain.errors import RegistryError
 from ocisource.flight import Flight
 from ocisource.registry.errors import Unanswered
 from ocisource.registry.places import may_be_plain
@@ -54,11 +52,10 @@ class Origins:
             http = asyncio.ensure_future(self._answers(access, f"http://{registry}"))
             return await _first(https, http)
         finally:
-            for task in (https, http):
-                if task is not None and not task.done():
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, RegistryError):
-                        await task
+            begun = [task for task in (https, http) if task is not None]
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)  # also of one that has failed, and nobody looked
 
     async def _answers(self, access: Access, origin: str) -> str:
         if not await self._knock(access, origin):
