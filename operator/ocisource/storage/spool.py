@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Protocol
 
-from ocisource.domain.errors import LayerError, StoreError
+from ocisource.domain.errors import LayerError
+from ocisource.storage.refusal import refusal
 
 # Below this a blob is kept in memory. A few KiB is what most objects of a cluster have; with hundreds of passes in
 # flight more would add up.
@@ -39,13 +40,8 @@ class Spool:
         self._memory = bytearray()
         self._file: int | None = None
         if size > IN_MEMORY:
-            try:
+            with refusal("DirectoryCreationFailed", "failed to create temporary working directory"):
                 self._file = nameless(folder)
-            except OSError as error:
-                raise StoreError(
-                    "DirectoryCreationFailed",
-                    f"failed to create a temporary file in the storage folder: {error.strerror}",
-                ) from error
 
     def write(self, chunk: bytes, /) -> None:
         self.written += len(chunk)
@@ -54,12 +50,8 @@ class Spool:
         if self._file is None:
             self._memory += chunk
             return
-        try:
+        with refusal("ArchiveOperationFailed", "unable to archive artifact to storage: the layer cannot be written"):
             write_all(self._file, chunk)
-        except OSError as error:
-            raise StoreError(
-                "ArchiveOperationFailed", f"failed to write the layer to the storage folder: {error.strerror}"
-            ) from error
 
     def source(self) -> Source:
         """What was written, to be read by another thread. It stays readable when the spool is closed, so a pass

@@ -17,6 +17,7 @@ from ocisource.domain.errors import LayerError, StoreError
 from ocisource.storage import paths
 from ocisource.storage.limits import Limits
 from ocisource.storage.retention import Retention
+from ocisource.storage.spool import IN_MEMORY, Spool
 from ocisource.storage.store import FileStore
 from unit.storage.layers import DIGEST, EVERYTHING, OTHER, Archive, copy, layer, publish
 
@@ -546,6 +547,26 @@ async def test_a_disk_that_refuses_is_told_with_its_reason(store, tmp_path):
         "DirectoryCreationFailed",
         "failed to create artifact directory: not a directory",
     )
+
+
+async def test_a_disk_that_has_no_room_for_a_layer_is_told(tmp_path, monkeypatch):
+    """C1, C17: a large layer lies on the disk while it arrives, also before it is a tarball."""
+    with pytest.raises(StoreError) as caught:
+        Spool(str(tmp_path / "gone"), IN_MEMORY + 1)
+    assert caught.value.reason == "DirectoryCreationFailed"
+    assert str(caught.value) == "failed to create temporary working directory: no such file or directory"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    arriving = Spool(str(tmp_path), IN_MEMORY + 1)
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreError) as caught:
+        arriving.write(b"content")
+    arriving.close()
+    assert caught.value.reason == "ArchiveOperationFailed"
+    text = "unable to archive artifact to storage: the layer cannot be written: no space left on device"
+    assert str(caught.value) == text
 
 
 async def test_a_folder_in_place_of_the_tarball_fails_to_archive(store, tmp_path):
