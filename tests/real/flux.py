@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
-from devkit.applier import lenient_kind
 from devkit.cluster import ApiError
 from devkit.fluxcli import FluxError
+from devkit.fluxcontroller import lenient_kind
 from real.objects import GROUP, REQUESTED_AT, Object, condition
 
 if TYPE_CHECKING:

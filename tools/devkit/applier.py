@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from devkit.binaries import locate
-from devkit.services import Service
-from devkit.startup import answers, start
-
-if TYPE_CHECKING:
-    from devkit.controlplane import ControlPlane
+from devkit.fluxcontroller import FluxController, lenient_kind
 
 _WATCHED = (
     ("kustomize.toolkit.fluxcd.io", "Kustomization", "kustomizations"),
@@ -19,82 +13,11 @@ _WATCHED = (
 )
 
 
-class KustomizeController(Service):
-    """The process, as administrator of the control plane, while the context lasts.
+class KustomizeController(FluxController):
+    """What it watches is taken as it is given."""
 
-    It fetches every artifact from `source` (host:port), whatever the host in the artifact's URL says (flux-compat
-    I6). Kinds that it watches and nobody here serves are made on entering; OCIRepository must be there.
-    """
+    name = "kustomize-controller"
+    flags = ("--no-remote-bases=true",)
 
-    def __init__(self, plane: ControlPlane, source: str) -> None:
-        super().__init__()
-        self._plane = plane
-        self._source = source
-
-    def start(self) -> None:
-        binary = locate("kustomize-controller")
-        self._plane.cluster.apply_crds(_kinds())
-
-        def command(ports: list[int]) -> list[str]:
-            metrics, health = ports
-            return [
-                str(binary),
-                f"--metrics-addr=127.0.0.1:{metrics}",
-                f"--health-addr=127.0.0.1:{health}",
-                "--watch-all-namespaces=true",
-                "--enable-leader-election=false",
-                "--no-remote-bases=true",
-                "--http-retry=2",
-                "--requeue-dependency=2s",
-                "--interval-jitter-percentage=0",
-            ]
-
-        start(
-            self.keeper,
-            "kustomize-controller",
-            command,
-            ports=2,
-            ready=lambda ports: answers(f"http://127.0.0.1:{ports[1]}/readyz"),
-            timeout=60,
-            environment={
-                "KUBECONFIG": str(self._plane.kubeconfig),
-                "SOURCE_CONTROLLER_LOCALHOST": self._source,
-                "RUNTIME_NAMESPACE": "flux-system",
-                "TMPDIR": str(self.keeper.folder),
-                "NO_PROXY": ",".join(filter(None, ("127.0.0.1", os.environ.get("NO_PROXY")))),
-            },
-        )
-
-    def said(self) -> str:
-        """Its log so far."""
-        return self.keeper.log("kustomize-controller").read_text(errors="replace")
-
-
-def _kinds() -> list[dict[str, Any]]:
-    return [lenient_kind(*each) for each in _WATCHED]
-
-
-def lenient_kind(group: str, kind: str, plural: str) -> dict[str, Any]:
-    """A kind that keeps whatever it is given: the controller reads and writes it, we do not judge it."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-            "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "schema": {
-                        "openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}
-                    },
-                }
-            ],
-        },
-    }
+    def kinds(self) -> list[dict[str, Any]]:
+        return [lenient_kind(*each) for each in _WATCHED]

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,7 +19,6 @@ from devkit.offline import der
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from devkit.offline.ctlog import CTLog
 
@@ -27,27 +26,14 @@ _POISON = der.oid("1.3.6.1.4.1.11129.2.4.3")
 _SIGNATURE_AT = 1 + 32 + 8 + 2  # version, log id, timestamp, no extensions
 
 
-class CTLogServer:
+class CTLogServer(Loopback):
     """`log` at `url`, while the context lasts."""
 
     def __init__(self, log: CTLog) -> None:
+        super().__init__()
         self._log = log
-        self._server = Loopback(self._answer)
 
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.__exit__(kind, error, trace)
-
-    def _answer(self, method: str, path: str, body: bytes) -> Answer:
+    def answer(self, method: str, path: str, body: bytes, /) -> Answer:
         if (method, path) != ("POST", "/ct/v1/add-pre-chain"):
             return NOT_FOUND
         precertificate, issuer, *_ = (base64.b64decode(each) for each in json.loads(body)["chain"])

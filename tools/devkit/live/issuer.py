@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,24 +16,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from devkit.live.loopback import NOT_FOUND, Answer, Loopback
 from devkit.signer import to_json
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 AUDIENCE = "sigstore"
 _KEY_ID = "devkit"
 _GOOD_FOR = 600  # seconds
 
 
-class Issuer:
+class Issuer(Loopback):
     """The issuer at `url`, while the context lasts. ES256 (RFC 7518, section 3.4)."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._server = Loopback(self._answer)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     def token(self, subject: str, **claims: object) -> str:
         """An ID token for the subject, good for ten minutes, with more claims if wanted."""
@@ -49,16 +41,7 @@ class Issuer:
         """The ID token of a person, as Fulcio wants it for issuers of type `email`."""
         return self.token(address, email=address, email_verified=True)
 
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.__exit__(kind, error, trace)
-
-    def _answer(self, method: str, path: str, _: bytes) -> Answer:
+    def answer(self, method: str, path: str, _: bytes, /) -> Answer:
         if (method, path) == ("GET", "/.well-known/openid-configuration"):
             return Answer(
                 200,

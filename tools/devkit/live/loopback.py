@@ -28,13 +28,16 @@ NOT_FOUND = Answer(404, {"message": "not found"})
 
 
 class Loopback:
-    """While the context lasts, `answer(method, path, body)` answers every request to `url`; it may be called from
-    several threads at once. What it raises becomes a 400 with the error's text."""
+    """While the context lasts, `answer` answers every request to `url`; it may be called from several threads at once.
+    What it raises becomes a 400 with the error's text."""
 
-    def __init__(self, answer: Callable[[str, str, bytes], Answer]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer))
+    def __init__(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.answer))
         self._server.daemon_threads = False  # the end waits for answers under way
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def answer(self, method: str, path: str, body: bytes, /) -> Answer:
+        raise NotImplementedError
 
     @property
     def url(self) -> str:

@@ -10,38 +10,23 @@ import base64
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from devkit.live.loopback import NOT_FOUND, Answer, Loopback
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from devkit.offline.rekor import Entry, RekorLog
 
 
-class RekorV1Server:
+class RekorV1Server(Loopback):
     """`log` at `url`, while the context lasts. It takes hashedrekord 0.0.1 and dsse 0.0.1 and believes what it is
     told: whoever verifies has to see for himself."""
 
     def __init__(self, log: RekorLog) -> None:
+        super().__init__()
         self._log = log
-        self._server = Loopback(self._answer)
 
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.__exit__(kind, error, trace)
-
-    def _answer(self, method: str, path: str, body: bytes) -> Answer:
+    def answer(self, method: str, path: str, body: bytes, /) -> Answer:
         if (method, path) != ("POST", "/api/v1/log/entries"):
             return NOT_FOUND
         proposed = json.loads(body)
