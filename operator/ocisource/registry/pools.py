@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from ocisource.domain.access import Access
+from ocisource.domain.errors import RegistryError
 from ocisource.registry import places
 from ocisource.registry.limits import Limits
 from ocisource.registry.names import Names
@@ -46,9 +47,13 @@ class Pools:
         self._names = Names()
         self._pools: dict[Access, _Pool] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._ended = False
 
     def session(self, access: Access, way: Way) -> aiohttp.ClientSession:
-        """The session to send a request of this access on. Raises RegistryError where the registry's name is none."""
+        """The session to send a request of this access on. Raises RegistryError where the registry's name is none, and
+        after `close`: who was given up then has a step or two left, and nobody would end what it opens."""
+        if self._ended:
+            raise RegistryError("all connections have ended")
         now = self._clock()
         registry = access.to_registry
         pool = self._pools.get(registry)
@@ -62,6 +67,7 @@ class Pools:
 
     async def close(self) -> None:
         """Ends every connection."""
+        self._ended = True
         pools, self._pools = self._pools, {}
         await asyncio.gather(*(pool.close() for pool in pools.values()), *self._closing)
 

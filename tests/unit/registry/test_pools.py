@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ocisource.domain.access import Access, Credentials, Repository
 from ocisource.domain.certificates import parse_certificates
+from ocisource.domain.errors import RegistryError
 from ocisource.domain.proxies import Proxy
 from ocisource.registry.limits import Limits
 from ocisource.registry.pools import FORGOTTEN_AFTER, Pools
@@ -82,3 +85,14 @@ async def test_two_users_of_one_registry_are_on_connections_of_their_own(registr
     by_port = {port: {header for header, of in ports if of == port and header} for _, port in ports}
     assert all(len(headers) <= 1 for headers in by_port.values())
     assert len({header for header, _ in ports if header}) == 2
+
+
+async def test_nothing_is_opened_any_more_once_all_has_ended():
+    """A task that was given up has a step or two left."""
+    pools = Pools(Limits())
+    opened = pools.session(ANYBODY, STRAIGHT)
+    await pools.close()
+    assert opened.closed
+    for access in (ANYBODY, by(ALICE)):
+        with pytest.raises(RegistryError, match="all connections have ended"):
+            pools.session(access, STRAIGHT)
