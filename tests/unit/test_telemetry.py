@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocisource import telemetry
-from ocisource.telemetry import BUCKETS, Metrics, about, configure_logging
+from ocisource.telemetry import Metrics, about, configure_logging
+from ocisource.telemetry.logs import QUIET, ConsoleLines
+from ocisource.telemetry.metrics import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
-    names = [root, *(logging.getLogger(name) for name in telemetry.QUIET)]
+    names = [root, *(logging.getLogger(name) for name in QUIET)]
     levels = [one.level for one in names]
     stream = io.StringIO()
     handler = configure_logging("info", "json", stream)
@@ -93,7 +94,7 @@ def test_the_level_is_obeyed_and_libraries_are_kept_quiet(stream: io.StringIO) -
 
 def test_the_console_form_is_for_people() -> None:
     record = logging.makeLogRecord({"msg": "stored", "levelno": logging.INFO, "fields": {"name": "a b"}})
-    assert telemetry.ConsoleLines().format(record).endswith('INFO  stored logger=null name="a b"')
+    assert ConsoleLines().format(record).endswith('INFO  stored logger=null name="a b"')
 
 
 def sample(page: str, series: str) -> float:
