@@ -38,7 +38,8 @@ class Objects:
         self._selector = selector
 
     async def require_crd(self) -> None:
-        """Raises ClusterError, saying what to do, if the API server does not serve OCIRepository."""
+        """Raises ClusterError, saying what to do, if the API server does not serve OCIRepository, or not to us: the
+        watch would only try again and again."""
         try:
             found = await self._api.get(f"/apis/{GROUP}/{VERSION}")
         except NotFoundError:
@@ -48,6 +49,7 @@ class Objects:
                 f"the API server does not serve {PLURAL}.{GROUP} {VERSION}: install the CustomResourceDefinition with "
                 "`kubectl apply -f crds/` and start again"
             )
+        await self._page({"limit": "1"})
 
     async def get(self, namespace: str, name: str) -> Object | None:
         """The object as it is now, None if there is none."""
@@ -58,19 +60,21 @@ class Objects:
 
     async def keys(self) -> set[tuple[str, str]]:
         """Namespace and name of every object, read without their contents; whole, or an error."""
-        where = f"/namespaces/{self._namespace}" if self._namespace else ""
         params = {"limit": str(CHUNK)}
-        if self._selector:
-            params["labelSelector"] = self._selector
         found: set[tuple[str, str]] = set()
         while True:
-            page = await self._api.get(f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}", params, METADATA_ONLY)
+            page = await self._page(params)
             for item in page.get("items") or ():
                 found.add((item["metadata"]["namespace"], item["metadata"]["name"]))
             onward = (page.get("metadata") or {}).get("continue")
             if not onward:
                 return found
             params["continue"] = onward
+
+    async def _page(self, params: Mapping[str, str]) -> Object:
+        where = f"/namespaces/{self._namespace}" if self._namespace else ""
+        selected = {"labelSelector": self._selector} if self._selector else {}
+        return await self._api.get(f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}", {**params, **selected}, METADATA_ONLY)
 
     async def add_finalizer(self, obj: Mapping[str, Any]) -> Object:
         """The object with our finalizer, as the API server has it now (flux-compat B3)."""

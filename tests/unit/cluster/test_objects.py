@@ -162,9 +162,19 @@ async def test_a_missing_crd_is_told_with_the_command(api: KubeAPI, server: Fake
         await Objects(api).require_crd()
 
 
-async def test_an_installed_crd_is_enough(api: KubeAPI, server: FakeServer) -> None:
+async def test_a_crd_whose_objects_may_be_listed_is_enough(api: KubeAPI, server: FakeServer) -> None:
     server.answer("GET", BASE, Answer(body={"resources": [{"name": "ocirepositories"}]}))
+    server.answer("GET", f"{BASE}/ocirepositories", page("a"))
     await Objects(api).require_crd()
+    assert server.requests[-1].query == {"limit": "1"}
+
+
+async def test_objects_that_may_not_be_listed_are_told_with_the_rule(api: KubeAPI, server: FakeServer) -> None:
+    """The watch would try for a minute before it ends."""
+    server.answer("GET", BASE, Answer(body={"resources": [{"name": "ocirepositories"}]}))
+    server.answer("GET", f"{BASE}/ocirepositories", Answer(403, {"message": "no"}))
+    with pytest.raises(ClusterError, match=r"grant .*ocirepositories.*list"):
+        await Objects(api).require_crd()
 
 
 SECRET = "/api/v1/namespaces/ns/secrets/keys"
