@@ -12,6 +12,7 @@ from ocisource.domain import durations
 from ocisource.domain.content import EMPTY, HELM_CHART
 from ocisource.domain.errors import InvalidSource, RoomError
 from ocisource.domain.reference import Reference
+from ocisource.domain.schema import check_types, shown, unknown_in
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2")
@@ -24,30 +25,6 @@ EVENT_ANNOTATION = "event.toolkit.fluxcd.io/"
 _INTERVAL = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 _TIMEOUT = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m))+")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_LOCAL_REF: Mapping[str, Any] = {"name": str}
-
-# The schema of `spec` (flux-compat A5): what may stand where, for messages about what may not.
-_SPEC: Mapping[str, Any] = {
-    "url": str,
-    "interval": str,
-    "timeout": str,
-    "ref": {"digest": str, "semver": str, "semverFilter": str, "tag": str},
-    "layerSelector": {"mediaType": str, "operation": str},
-    "provider": str,
-    "secretRef": _LOCAL_REF,
-    "certSecretRef": _LOCAL_REF,
-    "proxySecretRef": _LOCAL_REF,
-    "serviceAccountName": str,
-    "ignore": str,
-    "insecure": bool,
-    "suspend": bool,
-    "verify": {
-        "provider": str,
-        "secretRef": _LOCAL_REF,
-        "trustedRootSecretRef": _LOCAL_REF,
-        "matchOIDCIdentity": [{"issuer": str, "subject": str}],
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +107,7 @@ def parse_source(obj: Mapping[str, Any]) -> Source:
     """
     metadata = _mapping(obj, "metadata", "")
     spec = _spec(obj)
-    _check_types(spec, _SPEC, "spec")
+    check_types(spec)
     annotations = metadata.get("annotations") or {}
     return Source(
         namespace=str(metadata.get("namespace") or "default"),
@@ -168,20 +145,8 @@ def unknown_fields(obj: Mapping[str, Any]) -> Iterator[str]:
     """JSON paths of what stands in `spec` but is no field of it. The API server drops such fields with a warning;
     without a cluster they are most likely a mistake."""
     spec = _spec(obj)
-    _check_types(spec, _SPEC, "spec")
-    yield from _unknown(spec, _SPEC, "spec")
-
-
-def _unknown(value: Any, schema: Any, path: str) -> Iterator[str]:
-    if isinstance(schema, list):
-        for index, item in enumerate(value):
-            yield from _unknown(item, schema[0], f"{path}[{index}]")
-    elif isinstance(schema, Mapping) and isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name not in schema:
-                yield f"{path}.{name}"
-            else:
-                yield from _unknown(inner, schema[name], f"{path}.{name}")
+    check_types(spec)
+    yield from unknown_in(spec)
 
 
 def _spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -201,36 +166,12 @@ def _mapping(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, An
     return value
 
 
-def _check_types(value: Any, schema: Any, path: str) -> None:
-    """Raises for the first value of a wrong type. Absent and null are the same, as they are for the API server."""
-    if value is None:
-        return
-    if isinstance(schema, list):
-        if not isinstance(value, list):
-            raise InvalidSource(path, f"must be a list, is {_shown(value)}")
-        for index, item in enumerate(value):
-            _check_types(item, schema[0], f"{path}[{index}]")
-    elif isinstance(schema, Mapping):
-        if not isinstance(value, Mapping):
-            raise InvalidSource(path, f"must be an object, is {_shown(value)}")
-        for name, inner in schema.items():
-            _check_types(value.get(name), inner, f"{path}.{name}")
-    elif not isinstance(value, schema):
-        kind = {str: "a string (put it in quotes)", bool: "true or false"}[schema]
-        raise InvalidSource(path, f"must be {kind}, is {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | list | Mapping) else str(value).lower()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _object_name(metadata: Mapping[str, Any]) -> str:
     name = metadata.get("name")
     if name is None:
         raise InvalidSource("metadata.name", "is required")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidSource("metadata.name", f"must be a lower-case DNS name, is {_shown(name)}")
+        raise InvalidSource("metadata.name", f"must be a lower-case DNS name, is {shown(name)}")
     return name
 
 
@@ -239,7 +180,7 @@ def _url(spec: Mapping[str, Any]) -> str:
     if url is None:
         raise InvalidSource("spec.url", "is required, like oci://registry.example.com/team/app")
     if not url.startswith("oci://"):
-        raise InvalidSource("spec.url", f"must begin with oci://, is {_shown(url)}")
+        raise InvalidSource("spec.url", f"must begin with oci://, is {shown(url)}")
     return url
 
 
@@ -252,7 +193,7 @@ def _duration(
             raise InvalidSource(f"spec.{name}", f"is required, a duration {example}")
         return default
     if not pattern.fullmatch(text):
-        raise InvalidSource(f"spec.{name}", f"must be a duration {example}, is {_shown(text)}")
+        raise InvalidSource(f"spec.{name}", f"must be a duration {example}, is {shown(text)}")
     try:
         return durations.parse(text)
     except RoomError as error:
@@ -302,7 +243,7 @@ def _one_of(value: str | None, path: str, allowed: tuple[str, ...]) -> str:
     if value is None:
         return allowed[0]
     if value not in allowed:
-        raise InvalidSource(path, f"must be one of {', '.join(allowed)}, is {_shown(value)}")
+        raise InvalidSource(path, f"must be one of {', '.join(allowed)}, is {shown(value)}")
     return value
 
 
