@@ -288,6 +288,31 @@ async def test_a_restart_pulls_nothing_that_is_still_there_and_whole(world: Worl
     assert world.status() == status
 
 
+async def test_what_the_original_left_is_taken_over_without_a_pull_or_an_event(world: World) -> None:
+    """A swap: its lock file, the address that it was served at, and conditions that it wrote, here in their own order
+    and with their times. Only the address is another one afterwards (G2)."""
+    digest = world.push("1.0.0")
+    world.declare()
+    await world.passes()
+    there = world.cluster.objects["team", "app"]["status"]
+    before = {one["type"]: one["lastTransitionTime"] for one in there["conditions"]}
+    path = there["artifact"]["path"]
+    there["artifact"]["url"] = f"http://theirs.example/{path}"
+    there["url"] = "http://theirs.example/ocirepository/team/app/latest.tar.gz"
+    (world.root / f"{path}.lock").touch()
+    world.content.repositories["team/app"].blobs.clear()
+    world.recorder.events.clear()
+
+    world.start()
+    await world.passes()
+
+    assert world.revision() == f"1.0.0@{digest}"
+    assert world.status()["artifact"]["url"] == f"http://source.example/{path}"
+    assert world.status()["url"] == "http://source.example/ocirepository/team/app/latest.tar.gz"
+    assert {one["type"]: one["lastTransitionTime"] for one in world.status()["conditions"]} == before
+    assert world.recorder.events == []
+
+
 async def test_a_tarball_that_was_tampered_with_is_told_and_made_again(world: World) -> None:
     """C2."""
     world.push("1.0.0")

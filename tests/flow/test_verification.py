@@ -34,6 +34,26 @@ async def test_a_signed_artifact_is_verified_and_says_by_whom(world: World, bund
     assert "pub" in signer
 
 
+async def test_a_verdict_of_the_original_is_given_anew(world: World) -> None:
+    """A swap: it does not say whom it trusted, so nothing tells that it would be trusted now (H1). No event."""
+    digest = world.push("1.0.0")
+    world.sign(digest, ALICE)
+    world.declare(verify=world.trust(ALICE))
+    await world.passes()
+    told = world.status()
+    there = world.cluster.objects["team", "app"]["status"]
+    verdict = next(one for one in there["conditions"] if one["type"] == "SourceVerified")
+    verdict["message"] = f"verified signature of revision 1.0.0@{digest}"
+    world.recorder.events.clear()
+
+    world.start()
+    await world.passes()
+
+    said = {one["type"]: one["message"] for one in world.status()["conditions"]}
+    assert said == {one["type"]: one["message"] for one in told["conditions"]}
+    assert world.recorder.events == []
+
+
 async def expect_refused(world: World, reason: str) -> None:
     result = await world.passes()
 

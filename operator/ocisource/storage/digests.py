@@ -9,7 +9,7 @@ SHA256 = "sha256"
 
 # Hex digits of each algorithm.
 _DIGITS = {SHA256: 64, "sha384": 96, "sha512": 128, "sha1": 40}
-_HEX = re.compile(r"[0-9a-f]*")
+_HEX = re.compile(r"[0-9a-f]+")
 
 
 class Digester:
@@ -34,13 +34,13 @@ def problem(digest: str) -> str | None:
     """What is wrong with the digest that a status tells, None if nothing is (flux-compat C2)."""
     if not digest:
         return "artifact has no digest"
-    algorithm, colon, value = digest.partition(":")
-    if not colon or not value:
-        what = "invalid checksum digest format"
-    elif algorithm not in _DIGITS:
+    algorithm, _, value = digest.partition(":")
+    if value and algorithm not in _DIGITS:
         what = "unsupported digest algorithm"
-    elif len(value) != _DIGITS[algorithm] or not _HEX.fullmatch(value):
+    elif value and len(value) != _DIGITS[algorithm]:
         what = "invalid checksum digest length"
+    elif not _HEX.fullmatch(value):
+        what = "invalid checksum digest format"
     else:
         return None
     return f"failed to parse artifact digest '{digest}': {what}"

@@ -280,7 +280,8 @@ async def test_after_a_start_a_whole_tarball_is_read_once(store, tmp_path):
         ("nonsense", "failed to parse artifact digest 'nonsense': invalid checksum digest format"),
         ("md5:abc", "failed to parse artifact digest 'md5:abc': unsupported digest algorithm"),
         ("sha512:" + "a" * 64, f"failed to parse artifact digest 'sha512:{'a' * 64}': invalid checksum digest length"),
-        ("sha1:" + "g" * 40, f"failed to parse artifact digest 'sha1:{'g' * 40}': invalid checksum digest length"),
+        ("sha1:" + "g" * 40, f"failed to parse artifact digest 'sha1:{'g' * 40}': invalid checksum digest format"),
+        ("sha256:" + "A" * 64, f"failed to parse artifact digest 'sha256:{'A' * 64}': invalid checksum digest format"),
         ("sha256:abc", "failed to parse artifact digest 'sha256:abc': invalid checksum digest length"),
     ],
 )
