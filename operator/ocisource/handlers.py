@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -122,22 +122,8 @@ async def watch(
     swept = asyncio.create_task(_sweep(ending, roots, older), name="the door leaves nothing behind")
     older.update(asyncio.all_tasks())
     try:
-        tasks = await kopf.spawn_tasks(
-            registry=_registry(config, on_event, session),
-            settings=_settings(scope),
-            # A str at run time; without it kopf asks for the user's and the machine's names, which a pod may lack.
-            identity="ocisource",  # type: ignore[arg-type]
-            standalone=True,
-            clusterwide=not scope.namespace,
-            namespaces=[scope.namespace] if scope.namespace else [],
-            stop_flag=ending,
-            ready_flag=ready,
-        )
-        roots.update(tasks)
-        for task in tasks:
-            # Whatever ends first ends all: kopf waits 5 s for those who wait for a flag that nobody sets.
-            task.add_done_callback(lambda _: ending.set())
-        await kopf.run_tasks(tasks, ignored=older)
+        roots.update(await _spawned(_registry(config, on_event, session), scope, ending, ready))
+        await kopf.run_tasks(roots, ignored=older)
     except Exception as error:
         text = str(error.args[0]) if error.args else type(error).__name__
         raise ClusterError(f"the watch of {PLURAL}.{GROUP} ended: {text}") from error
@@ -146,6 +132,27 @@ async def watch(
         swept.cancel()
         await session.close()
     stop.set()
+
+
+async def _spawned(
+    registry: kopf.OperatorRegistry, scope: Scope, ending: asyncio.Event, ready: asyncio.Event
+) -> Collection[asyncio.Task[None]]:
+    """Kopf's own tasks. They end with `ending`, which is set, too, as soon as one of them ends."""
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=_settings(scope),
+        # A str at run time; without it kopf asks for the user's and the machine's names, which a pod may lack.
+        identity="ocisource",  # type: ignore[arg-type]
+        standalone=True,
+        clusterwide=not scope.namespace,
+        namespaces=[scope.namespace] if scope.namespace else [],
+        stop_flag=ending,
+        ready_flag=ready,
+    )
+    for task in tasks:
+        # Whatever ends first ends all: kopf waits 5 s for those who wait for a flag that nobody sets.
+        task.add_done_callback(lambda _: ending.set())
+    return tasks
 
 
 async def _sweep(ending: asyncio.Event, roots: set[asyncio.Task[None]], older: set[asyncio.Task[Any]]) -> None:

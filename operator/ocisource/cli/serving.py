@@ -12,7 +12,7 @@ from ocisource.cli.leading import METRIC, Leadership
 from ocisource.settings import Settings
 from ocisource.storage import server
 from ocisource.telemetry import Metrics
-from ocisource.workqueue import WorkQueue
+from ocisource.workqueue import QueueStats, WorkQueue
 
 HEARTBEAT, STANDSTILL = 5.0, 60.0
 """Seconds: how often the loop that reconciles notes that it turns, and after how long without that it is dead."""
@@ -74,41 +74,21 @@ def add_gauges(metrics: Metrics, queue: WorkQueue, settings: Settings, lead: Lea
     """What is read at the moment of a scrape, under the names that dashboards know (flux-compat G7)."""
     controller = {"controller": "ocirepository"}
     named = {"name": "ocirepository", **controller}
-    facts: list[tuple[str, str, Callable[[], float], dict[str, str]]] = [
-        (
-            "workqueue_depth",
-            "Objects that wait for their turn.",
-            lambda: queue.stats().depth,
-            {**named, "priority": "0"},
-        ),
-        (
-            "workqueue_longest_running_processor_seconds",
-            "Seconds of the longest pass under way.",
-            lambda: queue.stats().longest_running,
-            named,
-        ),
-        (
-            "workqueue_unfinished_work_seconds",
-            "Seconds of all passes under way, together.",
-            lambda: queue.stats().unfinished,
-            named,
-        ),
-        (
-            "controller_runtime_reconcile_panics_total",
-            "Passes that ended in an error that nobody foresaw.",
-            lambda: queue.stats().crashes,
-            controller,
-        ),
-        ("controller_runtime_active_workers", "Passes under way.", lambda: queue.stats().running, controller),
-        (
-            "controller_runtime_max_concurrent_reconciles",
-            "Value of --concurrent; each stands for 16 passes over the objects of one registry.",
-            lambda: settings.concurrent,
-            controller,
-        ),
-    ]
+
+    def of_queue(metric: str, meaning: str, read: Callable[[QueueStats], float], labels: dict[str, str]) -> None:
+        metrics.gauge(metric, meaning, lambda: read(queue.stats()), labels)
+
+    waiting, longest = "Objects that wait for their turn.", "Seconds of the longest pass under way."
+    of_queue("workqueue_depth", waiting, lambda stats: stats.depth, {**named, "priority": "0"})
+    of_queue("workqueue_longest_running_processor_seconds", longest, lambda stats: stats.longest_running, named)
+    together = "Seconds of all passes under way, together."
+    of_queue("workqueue_unfinished_work_seconds", together, lambda stats: stats.unfinished, named)
+    crashes = "Passes that ended in an error that nobody foresaw."
+    of_queue("controller_runtime_reconcile_panics_total", crashes, lambda stats: stats.crashes, controller)
+    of_queue("controller_runtime_active_workers", "Passes under way.", lambda stats: stats.running, controller)
+    concurrent = "Value of --concurrent; each stands for 16 passes over the objects of one registry."
+    most = "controller_runtime_max_concurrent_reconciles"
+    metrics.gauge(most, concurrent, lambda: settings.concurrent, controller)
     if lead.lease:
         told = "1 while this process leads, 0 while it stands by."
-        facts.append((METRIC, told, lambda: float(lead.leads()), {"name": lead.lease}))
-    for name, meaning, read, labels in facts:
-        metrics.gauge(name, meaning, read, labels)
+        metrics.gauge(METRIC, told, lambda: float(lead.leads()), {"name": lead.lease})
