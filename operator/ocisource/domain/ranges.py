@@ -157,15 +157,17 @@ def _without_hyphens(text: str) -> str:
 
 
 def _group(text: str) -> _Group:
-    prereleases, low, high = False, _LOWEST, _HIGHEST
+    prereleases, low, high, readable = False, _LOWEST, _HIGHEST, True
     holes: list[_Hole] = []
     position = 0
     while True:
         match = _COMPARATOR.match(text, position)
         if match is None:
-            raise _improper(text)
+            raise InvalidRange(f"improper constraint: {quoted(text)}")
         position = match.end()
-        partial = _partial(match, text)
+        partial = _partial(match)
+        readable = readable and partial is not None
+        partial = partial or _ANY
         prereleases = prereleases or partial.key[3] != _RELEASE
         if match["operator"] == "!=":
             holes.append(_hole(partial))
@@ -173,6 +175,8 @@ def _group(text: str) -> _Group:
             begin, end = _INTERVALS[_ALIASES.get(match["operator"], match["operator"])](partial)
             low, high = max(low, begin), min(high, end)
         if position == len(text) and "," not in match["separator"]:
+            if not readable:  # it has the form of a constraint, and numbers that are none
+                raise InvalidRange("constraint parser error")
             return _Group(prereleases, low, high, tuple(holes))
 
 
@@ -191,20 +195,17 @@ class _Partial:
         return ((), (major + 1,), (major, minor + 1), self.key + _NEXT)[self.numbers]
 
 
-def _partial(match: re.Match[str], group: str) -> _Partial:
+_ANY = _Partial((0, 0, 0, _RELEASE), 0)
+
+
+def _partial(match: re.Match[str]) -> _Partial | None:
     numbers = next((index for index, part in enumerate(match.group(3, 4, 5)) if part in _WILD), 3)
     text = match["version"]
     if numbers < 3:
         text = ".".join([*match.group(3, 4, 5)[:numbers], "0", "0", "0"][:3])
         text += f"-{match[6]}" if match[6] else ""
     version = _match(text)
-    if version is None:
-        raise _improper(group)
-    return _Partial(_key(version), numbers)
-
-
-def _improper(group: str) -> InvalidRange:
-    return InvalidRange(f"improper constraint: {quoted(group)}")
+    return None if version is None else _Partial(_key(version), numbers)
 
 
 def _caret_end(partial: _Partial) -> Key:
@@ -254,23 +255,25 @@ def latest(range_text: str, pattern: str = "", *, charts: bool = False) -> Calla
     (flux-compat D7). Tags of `charts` have `_` where the version has `+`, which a tag cannot hold.
 
     Range and pattern are read now, before any tag is known: raises InvalidPattern and InvalidRange. Tags of equal
-    precedence (`v1.0.0` and `1.0.0`) are told apart by their text, the last in the order of code points wins, so that
+    precedence (`v1.0.0` and `1.0.0`) are told apart by their text, the first in the order of code points wins, so that
     the order in which a registry lists them does not matter.
     """
     found = search(pattern) if pattern else bool
     admitted = Range.parse(range_text)
 
     def pick(tags: Sequence[str]) -> str | None:
-        best: tuple[Key, str] | None = None
+        best: Key = _LOWEST
+        newest: str | None = None
         # Registries list tags in the order of their names. Backwards, the best come early, and most of the rest need
         # neither range nor pattern.
         for tag in reversed(tags):
             match = _match(tag.replace("_", "+") if charts else tag)
             if match is None:
                 continue
-            candidate = _key(match), tag
-            if (best is None or candidate > best) and admitted.allows_key(candidate[0]) and found(tag):
-                best = candidate
-        return best[1] if best else None
+            key = _key(match)
+            better = newest is None or key > best or (key == best and tag < newest)
+            if better and admitted.allows_key(key) and found(tag):
+                best, newest = key, tag
+        return newest
 
     return pick

@@ -136,7 +136,8 @@ def check_digest(text: str) -> str:
         raise InvalidDigest(f"cannot parse hash: {quoted(text)}")
     rest = digits.lstrip(_LOWER_HEX)
     if rest:
-        raise InvalidDigest(f"found non-hex character in hash: {rest[0]}")
+        byte = rest.encode("utf-8", "surrogatepass")[0]
+        raise InvalidDigest(f"found non-hex character in hash: {chr(byte)}")
     if algorithm != "sha256":
         raise InvalidDigest(f"unsupported hash: {quoted(algorithm)}")
     if len(digits) != _SHA256_DIGITS:

@@ -42,7 +42,7 @@ def test_every_recorded_answer_about_a_tag_is_given():
 
 @pytest.mark.parametrize("constraint", [vector["constraint"] for vector in VECTORS if "error" in vector])
 def test_every_constraint_recorded_as_refused_is_refused(constraint: str):
-    with pytest.raises(InvalidRange, match=r"^improper constraint: "):
+    with pytest.raises(InvalidRange, match=r"^(improper constraint: |constraint parser error$)"):
         Range.parse(constraint)
 
 
@@ -190,10 +190,6 @@ def test_a_hyphen_range_is_rewritten_before_groups_are_cut():
         ("1,", '"1,"'),
         ("1,,2", '"1,,2"'),
         ('"1"', '"\\"1\\""'),
-        ("1x", '"1x"'),
-        ("^1.2.3-rc.01", '"^1.2.3-rc.01"'),
-        ("18446744073709551616", '"18446744073709551616"'),
-        ("1.2.3-" + "a" * 251, '"1.2.3-' + "a" * 251 + '"'),
         ("1\v2", '"1\\v2"'),
     ],
 )
@@ -203,6 +199,22 @@ def test_a_constraint_that_does_not_parse_is_quoted(constraint: str, quoted: str
         Range.parse(constraint)
     assert str(raised.value) == f"improper constraint: {quoted}"
     assert isinstance(raised.value, InvalidReference)  # J11: it stalls
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [">18446744073709551616", "1|2", "1x", "1|2 <3", "1|2 || nonsense", "^1.2.3-rc.01", "1.2.3-" + "a" * 251],
+)
+def test_a_constraint_of_the_right_form_with_numbers_that_are_none_is_refused(constraint: str):
+    """C10, in the words of the original."""
+    with pytest.raises(InvalidRange, match=r"^constraint parser error$"):
+        Range.parse(constraint)
+
+
+def test_the_form_of_a_group_is_judged_before_its_numbers():
+    """As in the original."""
+    with pytest.raises(InvalidRange, match=r"^improper constraint: "):
+        Range.parse("1|2 nonsense")
 
 
 def test_a_constraint_has_at_most_512_bytes():
@@ -271,7 +283,7 @@ def test_of_equal_versions_the_same_is_chosen_in_whatever_order_they_are_listed(
     for _ in range(20):
         shuffle.shuffle(tags)
         chosen.add(latest("*")(tags))
-    assert chosen == {"v1.0.0"}
+    assert chosen == {"01.0.0"}  # where they are listed in the order of their names, the original's choice
 
 
 @pytest.mark.parametrize(

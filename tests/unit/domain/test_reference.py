@@ -125,6 +125,7 @@ def test_a_digest_is_taken_as_it_is():
         (f"sha256:{HEX}\n", "found non-hex character in hash: \n"),
         (f"sha256:{HEX}:x", "found non-hex character in hash: :"),
         ("sha512:xyz", "found non-hex character in hash: x"),
+        ("sha256:\u00fc", "found non-hex character in hash: \u00c3"),
     ],
 )
 def test_a_digest_of_another_form_is_refused_in_the_words_of_the_original(digest: str, problem: str):
