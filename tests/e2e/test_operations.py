@@ -220,6 +220,11 @@ def test_the_metrics_of_controllers_in_go_are_there(
     assert values[f"controller_runtime_active_workers{controller}"] == "0"
     assert values[f"controller_runtime_max_concurrent_reconciles{controller}"] == "2"
     assert "leader_election_master_status" not in page
+    requests = {
+        re.sub(r'host="[^"]+"', "", series) for series in values if series.startswith("rest_client_requests_total")
+    }
+    assert 'rest_client_requests_total{code="200",,method="PATCH"}' in requests
+    assert 'rest_client_requests_total{code="201",,method="POST"}' in requests
     types = re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE)
     assert len({name for name, _ in types}) == len(types)
     assert all(kind == "counter" for name, kind in types if name.endswith("_total"))

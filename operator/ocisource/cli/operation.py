@@ -25,6 +25,7 @@ from ocisource.cluster.api import KubeAPI
 from ocisource.cluster.config import ClusterConfig, load_config
 from ocisource.cluster.events import COMPONENT, EventRecorder
 from ocisource.cluster.objects import Objects
+from ocisource.cluster.traffic import counted
 from ocisource.cluster.webhook import Webhook
 from ocisource.controller import Controller, Desk
 from ocisource.domain import durations
@@ -83,6 +84,7 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
     third."""
     _heed_signals()
     metrics, state = Metrics(), State(asyncio.Event(), asyncio.Event(), asyncio.Event())
+    config = replace(config, traces=(counted(metrics.count),))
     async with AsyncExitStack() as stack:
         root = await stack.enter_async_context(public_root(settings, metrics, state.stop))
         servers = await stack.enter_async_context(watched(settings, metrics, state.is_fine))

@@ -76,6 +76,7 @@ def new_session(
     """Connections to the API server of `config`, at most `limit` at once (0: no limit)."""
     return aiohttp.ClientSession(
         middlewares=middlewares,
+        trace_configs=list(config.traces),
         connector=aiohttp.TCPConnector(limit=limit, ssl=True if config.ssl is None else config.ssl),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         headers={"User-Agent": AGENT, "Accept": "application/json"},

@@ -18,6 +18,8 @@ from ocisource.cluster.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import aiohttp
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its account: token, ca.crt, namespace."""
 
@@ -61,13 +63,14 @@ class FileToken:
 @dataclass(frozen=True)
 class ClusterConfig:
     """The way to one API server. `server` has no trailing slash, `namespace` is the one of the context or pod,
-    `ssl` is None for plain HTTP, `proxy` is "" for none."""
+    `ssl` is None for plain HTTP, `proxy` is "" for none. `traces` are told of every request."""
 
     server: str
     ssl: ssl.SSLContext | None = field(default=None, repr=False)
     token: TokenSource = field(default_factory=StaticToken, repr=False)
     namespace: str = "default"
     proxy: str = ""
+    traces: tuple[aiohttp.TraceConfig, ...] = field(default=(), repr=False, compare=False)
 
 
 def load_config(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ocisource.cluster import traffic
 from ocisource.cluster.api import KubeAPI, TokenBucket, missing_rule, new_session
 from ocisource.cluster.config import ClusterConfig
 from ocisource.cluster.errors import ApiError, ConflictError, ForbiddenError, NotFoundError, UnavailableError
@@ -15,7 +16,7 @@ from ocisource.domain.errors import Conflict, NotFound
 from .conftest import Answer, FakeServer, Naps
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 PATH = "/api/v1/namespaces/ns/secrets/a"
 
@@ -30,6 +31,21 @@ async def test_a_request_carries_the_token_and_brings_the_document(api: KubeAPI,
     (request,) = server.requests
     assert request.headers["Authorization"] == "Bearer t0ken"
     assert request.query == {"limit": "1"}
+
+
+async def test_requests_are_counted_as_clients_in_go_count_them(server: FakeServer, naps: Naps) -> None:
+    """G7: by code, host and method, each try for itself; one without an answer has a code, too."""
+    counted: list[Mapping[str, str]] = []
+    config = ClusterConfig(server.url, traces=(traffic.counted(lambda _, __, labels: counted.append(labels)),))
+    server.answer("GET", PATH, Answer(503), Answer(body={}))
+    async with new_session(config, limit=1) as session:
+        await KubeAPI(config, TokenBucket(1000, 1000), session, naps).get(PATH)
+        gone = ClusterConfig("http://127.0.0.1:1")
+        with pytest.raises(UnavailableError):
+            await KubeAPI(gone, TokenBucket(1000, 1000), session, naps).patch(PATH, {})
+    here = server.url.removeprefix("http://")
+    assert counted[:2] == [{"code": code, "host": here, "method": "GET"} for code in ("503", "200")]
+    assert counted[2] == {"code": "<error>", "host": "127.0.0.1:1", "method": "PATCH"}
 
 
 async def test_a_patch_is_a_json_merge_patch(api: KubeAPI, server: FakeServer) -> None:

@@ -270,6 +270,22 @@ async def test_a_file_removed_meanwhile_is_not_found(client, base, tmp_path):
             assert answer.status == 404
 
 
+@pytest.mark.parametrize("fate", ["replaced", "collected"])
+async def test_a_download_under_way_is_of_one_file_whatever_becomes_of_its_name(client, base, tmp_path, fate):
+    """A pass replaces tarballs and collects them (G1, G4) without asking who reads."""
+    path = tmp_path / PATH[1:]
+    before = os.urandom(8 << 20)
+    path.write_bytes(before)
+    async with client.get(base + PATH) as answer:
+        begun = await answer.content.readexactly(1000)
+        path.unlink()
+        if fate == "replaced":
+            path.write_bytes(b"after")
+        assert begun + await answer.read() == before
+    async with client.get(base + PATH) as answer:
+        assert answer.status == (200 if fate == "replaced" else 404)
+
+
 # --- health and metrics
 
 
