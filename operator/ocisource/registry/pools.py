@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -45,7 +46,7 @@ class Pools:
         self._limits = limits
         self._clock = clock
         self._names = Names()
-        self._pools: dict[Access, _Pool] = {}
+        self._pools: OrderedDict[Access, _Pool] = OrderedDict()  # the one not used for longest first
         self._closing: set[asyncio.Task[None]] = set()
         self._ended = False
 
@@ -61,6 +62,7 @@ class Pools:
             self._forget(now)
             pool = self._pools[registry] = _Pool(Neighbourhood(places.own_host(access)), now)
         pool.used = now
+        self._pools.move_to_end(registry)
         if way not in pool.sessions:
             pool.sessions[way] = self._opened(way, pool.neighbourhood)
         return pool.sessions[way]
@@ -68,13 +70,13 @@ class Pools:
     async def close(self) -> None:
         """Ends every connection."""
         self._ended = True
-        pools, self._pools = self._pools, {}
-        await asyncio.gather(*(pool.close() for pool in pools.values()), *self._closing)
+        pools = list(self._pools.values())
+        self._pools.clear()
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
 
     def _forget(self, now: float) -> None:
-        over = [access for access, pool in self._pools.items() if now - pool.used > FORGOTTEN_AFTER]
-        for access in over:
-            task = asyncio.ensure_future(self._pools.pop(access).close())
+        while self._pools and now - next(iter(self._pools.values())).used > FORGOTTEN_AFTER:
+            task = asyncio.ensure_future(self._pools.popitem(last=False)[1].close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
