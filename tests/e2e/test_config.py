@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from devkit import manifests
 from devkit.cluster import ApiError, Cluster
 from devkit.controlplane import ControlPlane
+from ocisource.settings import parse_settings
+
+if TYPE_CHECKING:
+    from devkit.fluxcli import FluxCommand
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +49,51 @@ def test_the_pod_passes_the_restricted_standard_that_the_namespace_enforces(cont
     del loose["spec"]["containers"][0]["securityContext"]["capabilities"]
     with pytest.raises(ApiError, match="restricted"):
         control_plane.cluster.apply(loose, dry_run=True)
+
+
+def built(flux_command: FluxCommand, folder: str, tmp_path: Path) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` applies: by the kustomize within flux."""
+    kustomization = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": "any", "namespace": "flux-system"},
+        "spec": {"interval": "1h", "path": "./", "prune": False, "sourceRef": {"kind": "GitRepository", "name": "any"}},
+    }
+    (tmp_path / "any.yaml").write_text(json.dumps(kustomization))
+    told = flux_command.run(
+        "flux-system",
+        *("build", "kustomization", "any", f"--path={CONFIG / folder}", "--dry-run"),
+        f"--kustomization-file={tmp_path / 'any.yaml'}",
+    )
+    return [each for each in yaml.safe_load_all(told.result) if each is not None]
+
+
+def test_beside_the_original_nothing_of_it_is_touched_and_objects_are_shared_by_label(
+    control_plane: ControlPlane, flux_command: FluxCommand, tmp_path: Path
+) -> None:
+    """G12: other names, another Service, and only objects with the label; the arguments are ones that `run` takes."""
+    beside = {each["kind"]: each for each in built(flux_command, "beside", tmp_path)}
+    for each in beside.values():
+        assert not control_plane.cluster.apply(each, dry_run=True).warnings
+        assert each["metadata"]["name"].endswith("-oci")
+    assert "CustomResourceDefinition" not in beside
+    assert "Namespace" not in beside
+
+    selector = beside["Service"]["spec"]["selector"]
+    template = beside["Deployment"]["spec"]["template"]
+    assert selector.items() <= template["metadata"]["labels"].items()
+    assert not selector.items() <= pod()["metadata"]["labels"].items()
+    (service,) = manifests.load(CONFIG / "manager" / "service.yaml")
+    assert not service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+
+    (container,) = template["spec"]["containers"]
+    settings = parse_settings(container["args"][1:], {"RUNTIME_NAMESPACE": "flux-system"}, "any")
+    assert settings.watch_label_selector == "sharding.fluxcd.io/key=oci"
+    address = f"{beside['Service']['metadata']['name']}.$(RUNTIME_NAMESPACE).svc.cluster.local."
+    assert settings.storage_adv_addr == address
+    account = template["spec"]["serviceAccountName"]
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        assert [each["name"] for each in beside[kind]["subjects"]] == [account]
 
 
 def test_every_file_of_config_is_reached_from_what_is_applied() -> None:

@@ -28,6 +28,7 @@ from ocisource.domain.content import Artifact
 from ocisource.domain.errors import InvalidSource
 from ocisource.domain.source import Source, parse_source, unknown_fields
 from ocisource.reconcile import Corridor
+from ocisource.settings.values import platform
 
 SHOWN_FILES = 20
 
@@ -80,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--secret-file", action="append", default=[], metavar="FILE", help="YAML with Secrets only")
     parser.add_argument("--output", metavar="DIR", help="write the tarballs to DIR/<namespace>/<name>.tar.gz")
-    parser.add_argument("--platform", default="linux/amd64", help="child of an index to take (default: %(default)s)")
+    parser.add_argument(
+        "--platform", type=platform, default="linux/amd64", help="child of an index to take (default: %(default)s)"
+    )
     parser.add_argument("-o", dest="output_format", choices=("text", "json"), default="text", help="form of the report")
     return parser
 

@@ -342,3 +342,11 @@ def test_what_belongs_into_the_reference_is_told_to_whoever_put_it_into_the_url(
     (said,) = json.loads(capsys.readouterr().out)
     assert said["reason"] == "URLInvalid"
     assert said["advice"] == advice
+
+
+def test_a_platform_that_is_none_is_bad_input(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([write(an_object("h.io")), "--platform", "linux"])
+
+    assert ended.value.code == 2
+    assert "argument --platform: invalid platform value: 'linux'" in capsys.readouterr().err
