@@ -55,16 +55,22 @@ class Tarballs:
         self._store = store
         self._flight: Flight[Wanted, Tarball] = Flight()
         self._recent: OrderedDict[Wanted, tuple[float, Tarball]] = OrderedDict()
+        self._making: dict[str, tuple[Wanted, asyncio.Event]] = {}
 
     async def get(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
         """The tarball, stored for the object `namespace/name`. Raises RoomErrors and Failures."""
+        path = self._store.path(namespace, name, wanted.digest)
+        # What an earlier pass of the object began for another spec may go on, for others who joined it: it would be
+        # put in the place of ours.
+        while (making := self._making.get(path)) is not None and making[0] != wanted:
+            await making[1].wait()
         recent = self._recent.get(wanted)
         if recent is not None and asyncio.get_running_loop().time() - recent[0] < RECENT_SECONDS:
             linked = await self._linked(namespace, name, wanted, recent[1])
             if linked is not None:
                 return linked
         tarball = await self._flight.join(wanted, lambda: self._made(namespace, name, wanted))
-        if tarball.file.path == self._store.path(namespace, name, wanted.digest):
+        if tarball.file.path == path:
             return tarball
         linked = await self._linked(namespace, name, wanted, tarball)
         return linked if linked is not None else await self._made(namespace, name, wanted)
@@ -74,6 +80,15 @@ class Tarballs:
         return None if file is None else Tarball(file, tarball.layer, tarball.annotations)
 
     async def _made(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
+        path, done = self._store.path(namespace, name, wanted.digest), asyncio.Event()
+        self._making[path] = wanted, done
+        try:
+            return await self._make(namespace, name, wanted)
+        finally:
+            del self._making[path]
+            done.set()
+
+    async def _make(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
         manifest = await self._registry.manifest(wanted.access, wanted.digest)
         layer = manifest.layer(wanted.media_type)
         try:
