@@ -27,9 +27,18 @@ SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 NOTATION = "application/vnd.cncf.notary.signature"
 
-# Referrers of these types may be any: some registries name the config's type, or none, instead of the
-# manifest's own. The manifest itself tells.
-_UNTOLD = frozenset({"", "application/vnd.oci.empty.v1+json"})
+# Referrers of these types may be any: without a type of its own a manifest is listed by that of its config, which may
+# be empty, an image's, or what a client wrote for want of another, and some registries name none. The manifest tells.
+_UNTOLD = frozenset(
+    {
+        "",
+        "application/vnd.oci.empty.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.unknown.config.v1+json",
+        "application/vnd.unknown.artifact.v1",
+    }
+)
 # Answers of registries without the referrers API (distribution-spec has 404; the others are seen as well).
 _NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
 _PAGES = 16
@@ -125,8 +134,6 @@ class Signatures:
             layers = [layer for layer in document.layers if layer.media_type.startswith(BUNDLE)] if document else []
             if document is None or (not layers and child.artifact_type in _UNTOLD):
                 return  # some other referrer
-            if document.subject != self.digest:
-                raise RegistryError("it refers to another digest")
             if len(layers) != 1:
                 raise RegistryError(f"it has {len(layers)} bundle layers instead of one")
             yield BundleSignature(name, await self._blob(layers[0]))
@@ -141,8 +148,6 @@ class Signatures:
                 return  # some other referrer
             if document.artifact_type != NOTATION:
                 raise RegistryError(f"its manifest is not of the type {NOTATION}")
-            if document.subject != self.digest:
-                raise RegistryError("it refers to another digest")
             if len(document.layers) != 1:
                 raise RegistryError(f"it has {len(document.layers)} layers instead of one")
             layer = document.layers[0]
@@ -164,23 +169,27 @@ class Signatures:
                 yield child
 
     async def _referrers(self) -> AsyncIterator[Child | Unreadable]:
-        """Descriptors of what refers to the digest: by the API, or by the tag that stands for it."""
+        """Descriptors of what is said to refer to the digest, by the API, and then by the tag that stands for it where
+        there is none: one may not know what was pushed for the other. Nobody is believed, since what was signed says
+        itself what it is about."""
+        seen = set()
+        async for child in self._listed_referrers():
+            if isinstance(child, Child):
+                seen.add(child.descriptor.digest)
+            yield child
+        async for child in self._tagged_referrers():
+            if isinstance(child, Unreadable) or child.descriptor.digest not in seen:
+                yield child
+
+    async def _listed_referrers(self) -> AsyncIterator[Child | Unreadable]:
         path = f"/v2/{self.access.repository.path}/referrers/{self.digest}"
         for _ in range(_PAGES):
-            index = None
             try:
                 reply = await self.transport.fetch(self.access, "GET", path, accept=OCI_INDEX, bound=MANIFEST_BYTES)
                 index = await _index(reply)
-            except RegistryError as error:
-                yield _unreadable("referrers", error)
-            if index is None:
-                async for child in self._tagged_referrers():
+                for child in index.children if index is not None else ():
                     yield child
-                return
-            for child in index.children:
-                yield child
-            try:
-                following = next_page(reply, self.access)
+                following = next_page(reply, self.access) if index is not None else None
             except RegistryError as error:
                 yield _unreadable("referrers", error)
                 return

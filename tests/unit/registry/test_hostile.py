@@ -182,10 +182,9 @@ async def test_json_that_is_deep_or_wide_is_refused_quickly(registry, client, to
     started = time.process_time()
     evidence = await found(client, to(registry), signed)
     assert time.process_time() - started < 2
-    if path == "/referrers/":  # what is no index is no referrers API, and the tag stands for it
-        assert good(evidence) == [b"payload", b"bundle"]
-    else:
-        assert good(evidence) == ([b"bundle"] if path == ".sig" else [b"payload"])
+    # Of the referrers the tag tells as well.
+    assert good(evidence) == ([b"bundle"] if path == ".sig" else [b"payload", b"bundle"])
+    if path != "/referrers/":  # what is no index is no referrers API
         assert any(one.startswith(reason) for one in told(evidence).values())
 
 
@@ -362,6 +361,6 @@ async def test_a_listing_that_mixes_everything_yields_what_is_a_signature(regist
     registry.fault = when("/referrers/", listing(*entries))
     evidence = await found(client, to(registry), signed)
     assert good(evidence) == [b"bundle"]
-    assert told(evidence)[f"bundle {other[:19]}"] == "it refers to another digest"
-    assert told(evidence)[f"bundle {nested[:19]}"] == "it refers to another digest"
+    assert told(evidence)[f"bundle {other[:19]}"] == "it has 0 bundle layers instead of one"
+    assert told(evidence)[f"bundle {nested[:19]}"] == "it has 0 bundle layers instead of one"
     assert told(evidence)["attestations"] == "1 found, which are not signatures"
