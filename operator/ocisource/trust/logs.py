@@ -55,14 +55,14 @@ class Logged:
     """An entry that holds.
 
     `time` is when the log included it, in Unix seconds, where the log signed that; else None. Then the caller holds
-    the time it learns elsewhere against `window`, with `check_log_time`. `index` is authenticated: the log's own
+    the time it learns elsewhere against `windows`, with `check_log_time`. `index` is authenticated: the log's own
     number where the log signed it, else the position in the tree.
     """
 
     index: int
     time: float | None
     log_id: bytes
-    window: Window
+    windows: tuple[Window, ...]
 
 
 def check_set_bundle(root: TrustedRoot, annotation: str, signed: Signed) -> Logged:
@@ -78,12 +78,13 @@ def check_set_bundle(root: TrustedRoot, annotation: str, signed: Signed) -> Logg
     log_id = payload.get("logID")
     if not isinstance(log_id, str) or not _LOG_ID.fullmatch(log_id):
         raise RefusedError("log entry's logID is not 64 hexadecimal digits")
-    key = _log(root, bytes.fromhex(log_id))
+    key, windows = _log(root, bytes.fromhex(log_id))
     index = _number(payload.get("logIndex"), "log entry's logIndex")
     time = _number(payload.get("integratedTime"), "log entry's integratedTime")
     check_body(body, signed)
     _check_promise(key, promise, body, index, time)
-    return Logged(index, time, key.key_id, key.window)
+    _check_window(windows, time, "the log entry")
+    return Logged(index, time, key.key_id, windows)
 
 
 def check_entry(root: TrustedRoot, entry: dict[str, Any], signed: Signed, *, proof_required: bool = True) -> Logged:
@@ -94,7 +95,7 @@ def check_entry(root: TrustedRoot, entry: dict[str, Any], signed: Signed, *, pro
     """
     body = decode_base64(entry.get("canonicalizedBody"), "log entry's canonicalizedBody")
     log_id = decode_base64(member(entry, "logId", "log entry's logId").get("keyId"), "log entry's logId.keyId")
-    key = _log(root, log_id)
+    key, windows = _log(root, log_id)
     index = _int64(entry.get("logIndex"), "log entry's logIndex")
     tiled = _check_kind(entry, check_body(body, signed))
     promise = _promise(entry)
@@ -104,6 +105,7 @@ def check_entry(root: TrustedRoot, entry: dict[str, Any], signed: Signed, *, pro
             raise RefusedError("log entry of Rekor v2 holds a signed entry timestamp")
         time = _int64(entry.get("integratedTime"), "log entry's integratedTime")
         _check_promise(key, promise, body, index, time)
+        _check_window(windows, time, "the log entry")
     if entry.get("inclusionProof") is not None:
         position = _check_proof(key, member(entry, "inclusionProof", "log entry's inclusionProof"), body, tiled=tiled)
         if tiled and position != index:
@@ -111,20 +113,25 @@ def check_entry(root: TrustedRoot, entry: dict[str, Any], signed: Signed, *, pro
         index = position if promise is None else index
     elif proof_required or promise is None:
         raise RefusedError("log entry has no inclusion proof")
-    return Logged(index, time, key.key_id, key.window)
+    return Logged(index, time, key.key_id, windows)
 
 
 def check_log_time(logged: Logged, at: float) -> None:
     """That the log's key was in use at a time that somebody else vouches for. Raises RefusedError."""
-    if not logged.window.contains(at):
-        raise RefusedError("the log's key was not valid at the time of the signature")
+    _check_window(logged.windows, at, "the signature")
 
 
-def _log(root: TrustedRoot, log_id: bytes) -> LogKey:
-    for key in root.logs:
-        if key.key_id == log_id:
-            return key
-    raise RefusedError("log entry is from a log that is not in the trusted root")
+def _log(root: TrustedRoot, log_id: bytes) -> tuple[LogKey, tuple[Window, ...]]:
+    """The log's key, and when it was valid: a root may list it once for each of several times."""
+    found = [key for key in root.logs if key.key_id == log_id]
+    if not found:
+        raise RefusedError("log entry is from a log that is not in the trusted root")
+    return found[0], tuple(key.window for key in found)
+
+
+def _check_window(windows: tuple[Window, ...], at: float, what: str) -> None:
+    if not any(window.contains(at) for window in windows):
+        raise RefusedError(f"the log's key was not valid at the time of {what}")
 
 
 def _check_kind(entry: dict[str, Any], kind: tuple[str, str]) -> bool:
@@ -144,7 +151,7 @@ def _promise(entry: dict[str, Any]) -> bytes | None:
 
 
 def _check_promise(key: LogKey, promise: bytes, body: bytes, index: int, time: int) -> None:
-    """The log signed the RFC 8785 form of these four facts, while its key was valid."""
+    """The log signed the RFC 8785 form of these four facts."""
     facts = {
         "body": base64.b64encode(body).decode("ascii"),
         "integratedTime": time,
@@ -156,8 +163,6 @@ def _check_promise(key: LogKey, promise: bytes, body: bytes, index: int, time: i
         raise RefusedError("log entry's signed entry timestamp is not by its log")
     if time > MAX_TIME:
         raise RefusedError("log entry's integratedTime is later than the year 9999")
-    if not key.window.contains(time):
-        raise RefusedError("the log's key was not valid at the time of the log entry")
 
 
 def _check_proof(key: LogKey, proof: dict[str, Any], body: bytes, *, tiled: bool) -> int:

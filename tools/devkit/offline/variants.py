@@ -82,6 +82,13 @@ def _successors(sigstore: OfflineSigstore, digest: str, form: Form) -> Draft:
     return replace(draft(sigstore, digest, form), document=document)
 
 
+def _log_twice(sigstore: OfflineSigstore, digest: str, form: Form) -> Draft:
+    """The root lists each log twice: it was trusted, then it was not, and then again."""
+    ended, logs = Window(0, 1), (sigstore.rekor_v1, sigstore.rekor_v2)
+    document = sigstore.trusted_root_document(logs=[*(replace(log, window=ended) for log in logs), *logs])
+    return replace(draft(sigstore, digest, form), document=document)
+
+
 def _windows(window: Callable[[float], Window]) -> Make:
     """The root's windows just reach the time of the signature (all ends are included)."""
 
@@ -213,6 +220,7 @@ def _cases() -> list[Case]:
         Case("windows that begin with the signature", _windows(lambda now: Window(now + 60)), own_rule=("legacy",)),
         Case("windows that end with the signature", _windows(lambda now: Window(0, now + 60))),
         Case("a root that names earlier services too", _successors),
+        Case("a root that trusts the logs for two times", _log_twice),
         Case("a root without names and addresses", _root(without=["commonName", "organization", "uri"])),
         Case("a root without subjects", _root(without=["subject"])),
         Case("a root without the logs' addresses", _root(without=["baseUrl"]), PROMISED),
