@@ -109,7 +109,7 @@ def read_keyring(secret: str, data: Mapping[str, bytes]) -> Keyring:
             for key in _read_entry(entry, data[entry]):
                 keys.setdefault(key.fingerprint, key)
         except BadKeyError as bad:
-            raise TrustError(f"secret {quoted(secret)} entry {quoted(entry)}: {bad}") from None
+            raise TrustError(f"{bad.prefix}secret {quoted(secret)} entry {quoted(entry)}: {bad}") from None
     if len(keys) > MAX_KEYS:
         raise TrustError(f"secret {quoted(secret)} has more than {MAX_KEYS} public keys; leave in what may sign")
     return Keyring(secret, tuple(keys.values()))
@@ -118,13 +118,22 @@ def read_keyring(secret: str, data: Mapping[str, bytes]) -> Keyring:
 class BadKeyError(Exception):
     """What is wrong with a key or an entry. Never quotes its content: it might be a private key."""
 
+    prefix = ""
+
+
+class _NoPemError(BadKeyError):
+    """There is no PEM block to read."""
+
+    prefix = "PEM decoding failed: "
+    """What clients know (flux-compat H3)."""
+
 
 def _read_entry(entry: str, content: bytes) -> list[PublicKey]:
     if not content.strip():
-        raise BadKeyError("it is empty; put a PEM public key there")
+        raise _NoPemError("it is empty; put a PEM public key there")
     blocks = _BLOCK.findall(content)
     if not blocks or len(_BOUNDARY.findall(content)) != 2 * len(blocks):
-        raise BadKeyError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
+        raise _NoPemError("not a PEM public key (a whole '-----BEGIN PUBLIC KEY-----' block is expected)")
     return [_read_block(entry, label, body) for label, body in blocks]
 
 
@@ -137,7 +146,7 @@ def _read_block(entry: str, label: bytes, body: bytes) -> PublicKey:
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
     except binascii.Error:
-        raise BadKeyError(f"not {_PEM}: its content cannot be read") from None
+        raise _NoPemError(f"not {_PEM}: its content cannot be read") from None
     key = load_key(der, form, _PEM)
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     kind, verify = verifier(key)

@@ -65,7 +65,8 @@ def test_a_secret_without_pub_entry_is_no_error_but_accepts_nothing_and_says_why
 
 
 def test_an_empty_entry_is_an_error_that_names_it():
-    assert refusal(b" \n") == "secret 'pub' entry 'cosign.pub': it is empty; put a PEM public key there"
+    empty = "secret 'pub' entry 'cosign.pub': it is empty; put a PEM public key there"
+    assert refusal(b" \n") == f"PEM decoding failed: {empty}"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,13 @@ def test_an_empty_entry_is_an_error_that_names_it():
     ],
 )
 def test_an_unparsable_entry_is_an_error_that_names_it(content):
-    assert refusal(content).startswith("secret 'pub' entry 'cosign.pub': not a PEM public key")
+    assert "secret 'pub' entry 'cosign.pub': not a PEM public key" in refusal(content)
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n"])
+def test_what_is_no_pem_is_refused_in_the_words_that_clients_know(content):
+    """flux-compat H3."""
+    assert refusal(content).startswith("PEM decoding failed: secret 'pub' entry 'cosign.pub': ")
 
 
 @pytest.mark.parametrize(

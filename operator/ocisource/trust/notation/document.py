@@ -119,26 +119,25 @@ _STATEMENT = ("name", "registryScopes", "signatureVerification", "trustStores", 
 def _statement(fields: _Fields) -> Statement:
     name = fields.text("name")
     if not name:
-        raise TrustError("a trust policy statement is missing a name, every statement requires a name")
+        raise TrustError("trust policy: a trust policy statement is missing a name, every statement requires a name")
     verification = fields.inside("signatureVerification", ("level", "override", "verifyTimestamp"))
     try:
         level, actions = _level(verification)
         verify_timestamp = _verify_timestamp(verification)
     except _InvalidVerificationError as invalid:
-        raise TrustError(f"trust policy statement {_q(name)} has invalid signatureVerification: {invalid}") from None
+        raise TrustError(f"{_flawed(name)} has invalid signatureVerification: {invalid}") from None
     stores, identities = fields.texts("trustStores"), fields.texts("trustedIdentities")
     if not actions:
         stores = identities = ()  # Stores and identities of a statement that skips are ignored (flux-compat H7).
     elif not stores or not identities:
         raise TrustError(
-            f"trust policy statement {_q(name)} is either missing trust stores or trusted identities, both must be "
-            "specified"
+            f"{_flawed(name)} is either missing trust stores or trusted identities, both must be specified"
         )
     types = frozenset(_store_type(name, store) for store in stores)
     try:
         trusted = read_identities(identities)
     except InvalidIdentity as invalid:
-        raise TrustError(f"trust policy statement {_q(name)} {invalid}") from None
+        raise TrustError(f"{_flawed(name)} {invalid}") from None
     scopes = _scopes(name, fields.texts("registryScopes"))
     return Statement(name, scopes, level, actions, verify_timestamp, types, trusted)
 
@@ -197,20 +196,25 @@ def _store_type(name: str, store: str) -> str:
     kind, separator, named = store.partition(":")
     if not separator:
         raise TrustError(
-            f"trust policy statement {_q(name)} has malformed trust store value {_q(store)}. The required format is "
+            f"{_flawed(name)} has malformed trust store value {_q(store)}. The required format is "
             "<TrustStoreType>:<TrustStoreName>"
         )
     if kind not in (CA, SIGNING_AUTHORITY, TSA):
         raise TrustError(
-            f"trust policy statement {_q(name)} uses an unsupported trust store type {_q(kind)} in trust store value "
-            f"{_q(store)}"
+            f"{_flawed(name)} uses an unsupported trust store type {_q(kind)} in trust store value {_q(store)}"
         )
     if not _STORE_NAME.fullmatch(named):
         raise TrustError(
-            f"trust policy statement {_q(name)} uses an unsupported trust store name {_q(named)} in trust store value "
+            f"{_flawed(name)} uses an unsupported trust store name {_q(named)} in trust store value "
             f"{_q(store)}. Named store name needs to follow [a-zA-Z0-9_.-]+ format"
         )
     return kind
+
+
+def _flawed(name: str) -> str:
+    """How the flaw of one statement begins, for clients. One of its scopes, or of it beside others, does without the
+    first words."""
+    return f"trust policy: trust policy statement {_q(name)}"
 
 
 def _scopes(name: str, scopes: tuple[str, ...]) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def test_scopes_are_repositories(scope):
     assert statement.scopes == (scope,)
 
 
-INVALID = 'trust policy statement "statement" has invalid signatureVerification: '
+INVALID = 'trust policy: trust policy statement "statement" has invalid signatureVerification: '
 PARSING = "error occurred while parsing trustpolicy.json: "
 
 
@@ -121,8 +121,8 @@ def test_a_document_that_cannot_be_used_says_why(content, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": ...}, "a trust policy statement is missing a name"),
-        ({"name": ""}, "a trust policy statement is missing a name"),
+        ({"name": ...}, "trust policy: a trust policy statement is missing a name"),
+        ({"name": ""}, "trust policy: a trust policy statement is missing a name"),
         ({"name": 1}, PARSING + "trustPolicies[0].name must be a string"),
         ({"registryScopes": "*"}, PARSING + "trustPolicies[0].registryScopes must be a list"),
         ({"registryScopes": [1]}, PARSING + "trustPolicies[0].registryScopes must be a list of strings"),
@@ -171,12 +171,16 @@ def test_a_document_that_cannot_be_used_says_why(content, message):
         ),
         (
             {"trustStores": []},
-            'trust policy statement "statement" is either missing trust stores or trusted identities',
+            'trust policy: trust policy statement "statement" is either missing trust stores or trusted identities',
         ),
-        ({"trustedIdentities": ...}, 'trust policy statement "statement" is either missing trust stores or trusted'),
+        (
+            {"trustedIdentities": ...},
+            'trust policy: trust policy statement "statement" is either missing trust stores or trusted',
+        ),
         (
             {"trustStores": ["store"]},
             (
+                "trust policy: "
                 'trust policy statement "statement" has malformed trust store value "store". The required format is '
                 "<TrustStoreType>:<TrustStoreName>"
             ),
@@ -184,6 +188,7 @@ def test_a_document_that_cannot_be_used_says_why(content, message):
         (
             {"trustStores": ["pgp:store"]},
             (
+                "trust policy: "
                 'trust policy statement "statement" uses an unsupported trust store type "pgp" in trust store value '
                 '"pgp:store"'
             ),
@@ -192,6 +197,7 @@ def test_a_document_that_cannot_be_used_says_why(content, message):
             (
                 {"trustStores": [f"ca:{odd}"]},
                 (
+                    "trust policy: "
                     f'trust policy statement "statement" uses an unsupported trust store name "{odd}" in trust store '
                     f'value "ca:{odd}". Named store name needs to follow [a-zA-Z0-9_.-]+ format'
                 ),
@@ -201,6 +207,7 @@ def test_a_document_that_cannot_be_used_says_why(content, message):
         (
             {"trustedIdentities": ["*", "*"]},
             (
+                "trust policy: "
                 "trust policy statement \"statement\" uses a wildcard trusted identity '*', a wildcard identity cannot "
                 "be used in conjunction with other values"
             ),
@@ -239,7 +246,7 @@ def test_names_and_scopes_are_unique_across_statements():
 def test_a_long_name_is_cut_in_messages():
     for length, shown in ((200, "x" * 200), (201, "x" * 197 + "...")):
         content = trust_policy(_statement(name="x" * length, trustStores=[]))
-        _refused(content, f'trust policy statement "{shown}" is either missing trust stores')
+        _refused(content, f'trust policy: trust policy statement "{shown}" is either missing trust stores')
 
 
 def test_a_broken_statement_spoils_the_document_also_where_another_one_applies():
