@@ -192,7 +192,12 @@ class _Walk:
                 self._journal("verified", "the verdict of an earlier pass holds")
                 return
             judgement = await self._shared.verdicts.give(
-                policy, access, revision.digest, anew=must_look(situation), witness=self._witness
+                policy,
+                access,
+                revision.digest,
+                anew=must_look(situation),
+                witness=self._witness,
+                spare=self._deadline.left() / 2,
             )
         if not judgement.accepted:
             self._pass_unjudged(judgement.ignored)

@@ -45,6 +45,10 @@ class Deadline:
     def after(cls, seconds: float) -> Deadline:
         return cls(asyncio.get_running_loop().time() + seconds, seconds)
 
+    def left(self) -> float:
+        """Seconds until then."""
+        return self.at - asyncio.get_running_loop().time()
+
 
 @dataclass(frozen=True)
 class Step:

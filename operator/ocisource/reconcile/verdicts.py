@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from ocisource.domain.access import Access
@@ -21,7 +21,7 @@ RECENT_SECONDS = 60.0
 
 Witness = Callable[[Evidence, Judgement], None]
 """Told of each judgement as it falls. Who has a witness wants them all: the search goes on past the first signature
-that counts, and no verdict of another time stands in for it."""
+that counts, while there is time, and no verdict of another time stands in for it."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,22 @@ class Verdicts:
         self._recent: OrderedDict[Question, tuple[float, Judgement]] = OrderedDict()
 
     async def give(
-        self, policy: Policy, access: Access, digest: str, *, anew: bool = False, witness: Witness | None = None
+        self,
+        policy: Policy,
+        access: Access,
+        digest: str,
+        *,
+        anew: bool = False,
+        witness: Witness | None = None,
+        spare: float = 0.0,
     ) -> Judgement:
         """The judgement that lets the digest pass: accepted, or ignored where the policy needs no verdict.
 
-        With `anew` no earlier verdict counts. Raises TrustError where no signature counts, Unjudged where the registry
-        left open whether one does, RegistryError.
+        With `anew` no earlier verdict counts; a witness may take `spare` seconds beyond the verdict. Raises TrustError
+        where no signature counts, Unjudged where the registry left open whether one does, RegistryError.
         """
         if witness is not None:
-            return await self._search(policy, access, digest, witness)
+            return await self._search(policy, access, digest, witness, spare)
         question = Question(access, digest, policy.fingerprint)
         found = self._recent.get(question)
         if found is not None and not anew and self._clock() - found[0] < RECENT_SECONDS:
@@ -71,18 +78,23 @@ class Verdicts:
                 self._recent.popitem(last=False)
         return judgement
 
-    async def _search(self, policy: Policy, access: Access, digest: str, witness: Witness | None = None) -> Judgement:
+    async def _search(
+        self, policy: Policy, access: Access, digest: str, witness: Witness | None = None, spare: float = 0.0
+    ) -> Judgement:
         """One good signature is enough, and a bad one hides none (signatures.md rule 3). The policy judges in a thread:
         evidence is a stranger's bytes, and the loop is everybody's."""
         subject = await self._subject(policy, access, digest)
         tally = _Tally()
-        async for evidence in self._registry.signatures(access, digest, policy.form):
+        signatures = self._registry.signatures(access, digest, policy.form)
+        async for evidence in signatures:
             judgement = await asyncio.to_thread(policy.judge, subject, evidence)
             tally.count(evidence, judgement)
             if witness is not None:
                 witness(evidence, judgement)
-            elif judgement.accepted:
+            if judgement.accepted:
                 break
+        if witness is not None and tally.best.accepted:
+            await _tell_more(policy, subject, signatures, witness, spare)
         if tally.best.accepted or tally.best.ignored:
             return tally.best
         refusal = policy.refusal(subject, tally.refused)
@@ -93,6 +105,20 @@ class Verdicts:
             return Subject(str(access.repository), digest)
         described = await self._registry.describe(access, digest)
         return Subject(str(access.repository), digest, described.media_type, described.size)
+
+
+async def _tell_more(
+    policy: Policy, subject: Subject, signatures: AsyncIterator[Evidence], witness: Witness, spare: float
+) -> None:
+    """The signatures behind the one that counts. Whatever comes of them, the verdict stands as it would without a
+    witness: a registry that is slow to show them is told, and no reason to refuse."""
+    try:
+        async with asyncio.timeout(spare):
+            async for evidence in signatures:
+                witness(evidence, await asyncio.to_thread(policy.judge, subject, evidence))
+    except TimeoutError:
+        late = Unreadable("further signatures", "no answer in time, and none was needed")
+        witness(late, policy.judge(subject, late))
 
 
 class _Tally:

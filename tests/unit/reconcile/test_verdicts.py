@@ -221,11 +221,29 @@ async def test_a_witness_sees_every_judgement_of_its_own_search(registry: Search
     seen: list[tuple[str, Judgement]] = []
 
     found = await verdicts.give(
-        policy, ACCESS, DIGEST, witness=lambda evidence, judgement: seen.append((evidence.name, judgement))
+        policy, ACCESS, DIGEST, witness=lambda evidence, judgement: seen.append((evidence.name, judgement)), spare=60
     )
 
     assert found == ACCEPTED
     assert seen == [("first", REFUSED), ("second", ACCEPTED), ("third", ACCEPTED)]
+
+
+async def test_what_a_witness_waits_for_changes_no_verdict(registry: Searched, verdicts: Verdicts) -> None:
+    """`ocisource check` says what the operator would, which does not look behind the first good signature."""
+
+    async def slow(*_: object) -> AsyncIterator[Evidence]:
+        yield FIRST
+        await asyncio.Event().wait()
+
+    registry.signatures = slow  # type: ignore[method-assign]
+    seen: list[str] = []
+
+    found = await verdicts.give(
+        FakePolicy(), ACCESS, DIGEST, witness=lambda evidence, _: seen.append(evidence.name), spare=0.01
+    )
+
+    assert found == ACCEPTED
+    assert seen == ["first", "further signatures"]
 
 
 async def test_a_failing_search_reaches_everybody_who_waits_and_is_not_kept(
