@@ -20,7 +20,13 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0
 RETRIES = 4
-WAITING = 1000
+LANES = 8
+"""Notifications that are on their way at a time, each about another object: one that is tried again holds up no
+other object's."""
+
+WAITING = 250
+"""Notifications that may wait in each lane."""
+
 FORWARDED = {"NewArtifact", "Succeeded"}
 """Normal events that are worth a notification (flux-compat B21); of Warnings all are."""
 
@@ -35,7 +41,7 @@ class Webhook:
         self._component = component
         self._instance = socket.gethostname()
         self._sleep = sleep
-        self._outbox: Outbox[dict[str, Any]] = Outbox("notifications", self._post, WAITING)
+        self._outbox: Outbox[dict[str, Any]] = Outbox("notifications", self._post, WAITING, LANES)
         self._session: aiohttp.ClientSession | None = None
 
     def start(self) -> None:
@@ -63,7 +69,7 @@ class Webhook:
         }
         if event.annotations:
             body["metadata"] = dict(event.annotations)
-        self._outbox.put(body)
+        self._outbox.put(body, reference.get("uid", ""))
 
     async def _post(self, body: dict[str, Any]) -> None:
         problem = ""

@@ -275,6 +275,28 @@ async def test_a_notification_survives_a_broken_connection(server: FakeServer, n
     assert naps.taken == [1.0]
 
 
+async def test_a_notification_that_is_tried_again_holds_up_no_other_objects(server: FakeServer) -> None:
+    retried = asyncio.Event()
+
+    async def nap(_seconds: float) -> None:
+        await retried.wait()
+
+    server.answer("POST", "/", Answer(status=500), Answer(status=202))
+    webhook = Webhook(f"{server.url}/", "source-controller", nap)
+    webhook.start()
+    webhook.put({"name": "first", "uid": "0"}, NEW, "2024-01-01T00:00:00Z")
+    async with asyncio.timeout(5):
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        for number in range(1, 30):  # enough for one that is in another lane
+            webhook.put({"name": "other", "uid": str(number)}, NEW, "2024-01-01T00:00:00Z")
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.01)
+    retried.set()
+    await webhook.stop(10)
+    assert len(server.requests) == 31
+
+
 async def test_a_recorder_with_a_webhook_tells_both(api: KubeAPI, server: FakeServer, naps: Naps) -> None:
     server.answer("POST", EVENTS, Answer(body={}))
     server.answer("POST", "/", Answer(status=202))
