@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from functools import partial
 from time import monotonic
+from urllib.parse import quote
 
 from ocisource.domain.access import Access
 from ocisource.domain.certificates import TLS
@@ -17,7 +18,7 @@ from ocisource.domain.proxies import DIRECT, Environment
 from ocisource.flight import Flight
 from ocisource.ports import Form, Spool
 from ocisource.registry.blobs import download
-from ocisource.registry.errors import Unanswered, Unauthorized, shown
+from ocisource.registry.errors import Unanswered, Unauthorized
 from ocisource.registry.limits import (
     DEFAULTS,
     MANIFEST_BYTES,
@@ -32,6 +33,7 @@ from ocisource.registry.manifests import (
     ACCEPT,
     Document,
     checked_digest,
+    is_told_otherwise,
     parse_platform,
     read_document,
     read_tags,
@@ -42,8 +44,10 @@ from ocisource.registry.signatures import Signatures
 from ocisource.registry.transport import Reply, Transport
 
 _PAGE_SIZE = 1000
+# What may stand in a tag as it is.
+_PLAIN = "-_.~$&+,:;=@"
 # distribution-spec, pulling manifests. A tag is the user's text: it must not be able to name another endpoint.
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_ELSEWHERE = re.compile(r".*/.*|\.\.?", re.DOTALL)
 
 
 class OCIRegistry:
@@ -86,7 +90,7 @@ class OCIRegistry:
 
     async def resolve(self, access: Access, tag: str, /) -> str:
         """The digest that the tag names now: by HEAD, and by GET where HEAD tells nothing (flux-compat D3)."""
-        if not _TAG.fullmatch(tag):
+        if _ELSEWHERE.fullmatch(tag):
             raise RegistryError(f"{tag!r} cannot be a tag: letters, digits, '_', '.' and '-', at most 128 of them")
         return await self._digests.join((access, tag), partial(self._resolve, access, tag))
 
@@ -128,10 +132,7 @@ class OCIRegistry:
                 raise RegistryError(f"the tag list of {access.repository} {why}")
             seen.add(path)
             reply = await self._transport.get(access, path, bound=TAG_PAGE_BYTES)
-            try:
-                tags += await read_tags(reply.body)
-            except RegistryError as error:
-                raise RegistryError(f"GET {shown(reply.url)}: {error}") from error
+            tags += await read_tags(reply.body)
             path = next_page(reply, access)
         return tuple(tags)
 
@@ -153,8 +154,6 @@ class OCIRegistry:
         reply = await self._transport.fetch(access, "GET", path, accept=ACCEPT, bound=MANIFEST_BYTES, tries=tries)
         if reply.status != 200:
             raise reply.refused()
-        if reply.headers.get("Content-Type", "").startswith("text/html"):
-            raise RegistryError(f"GET {shown(reply.url)}: the answer is a web page, not a manifest")
         return sha256(reply.body)
 
     async def _manifest(self, access: Access, digest: str) -> Manifest:
@@ -179,8 +178,10 @@ class OCIRegistry:
     async def _child(self, access: Access, descriptor: Descriptor) -> Document:
         if descriptor.data is None:
             return await self._document(access, descriptor.digest)
-        if sha256(descriptor.data) != descriptor.digest:
-            raise RegistryError(f"the inline content of {descriptor.digest} does not match this digest")
+        if (found := sha256(descriptor.data)) != descriptor.digest:
+            raise RegistryError(f'error verifying Digest; got "{found}", want "{descriptor.digest}"')
+        if (size := len(descriptor.data)) != descriptor.size:
+            raise RegistryError(f"error verifying Size; got {size}, want {descriptor.size}")
         return await _parsed(descriptor.data, descriptor.media_type)
 
     async def _describe(self, access: Access, digest: str) -> Descriptor:
@@ -203,7 +204,7 @@ class OCIRegistry:
 
 
 def _manifest_path(access: Access, reference: str) -> str:
-    return f"/v2/{access.repository.path}/manifests/{reference}"
+    return f"/v2/{access.repository.path}/manifests/{quote(reference, safe=_PLAIN)}"
 
 
 def _told(head: Reply) -> str:
@@ -224,4 +225,6 @@ async def _parsed(content: bytes, content_type: str) -> Document:
     try:
         return await read_document(content, content_type)
     except RegistryError as error:
+        if is_told_otherwise(content_type):
+            raise
         raise ManifestError(f"failed to parse artifact manifest: {error}") from error

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from operator import itemgetter
 from typing import Any
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+from ocisource.registry.jsontext import lenient, whole
 
 # Where newer or older lists than ours have another phrase.
 _PHRASES = {
@@ -32,17 +31,8 @@ def told(method: str, status: int, body: bytes) -> str:
         return "multiple errors returned: " + "; ".join(errors)
     text = f"unexpected status code {status} {_phrase(status)}"
     if body:
-        return f"{text}: {_text(body)}"
+        return f"{text}: {lenient(body)}"
     return f"{text} (HEAD responses have no body, use GET for details)" if method == "HEAD" else text
-
-
-def _text(body: bytes) -> str:
-    """Every byte that is no UTF-8 is one replacement character."""
-    return _whole(body.decode("utf-8", "surrogateescape"))
-
-
-def _whole(text: str) -> str:
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _phrase(status: int) -> str:
@@ -55,7 +45,7 @@ def _phrase(status: int) -> str:
 def _errors(body: bytes) -> list[str]:
     """The `errors` of the body, each as `CODE: message[; detail]`. What is of another type counts as empty."""
     try:
-        document = json.loads(_text(body), parse_int=_number, parse_float=_number, parse_constant=_refuse)
+        document = json.loads(lenient(body), parse_int=_number, parse_float=_number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return []
     errors = _field(document, "errors")
@@ -63,7 +53,7 @@ def _errors(body: bytes) -> list[str]:
 
 
 def _error(error: Any) -> str:
-    text = ": ".join(_whole(value) if isinstance(value := _field(error, name), str) else "" for name in _TEXTS)
+    text = ": ".join(whole(value) if isinstance(value := _field(error, name), str) else "" for name in _TEXTS)
     detail = _field(error, "detail")
     return text if detail is None else f"{text}; {_printed(detail)}"
 
@@ -95,11 +85,11 @@ def _printed(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        pairs = sorted(((_whole(key), item) for key, item in value.items()), key=itemgetter(0))
+        pairs = sorted(((whole(key), item) for key, item in value.items()), key=itemgetter(0))
         return "map[" + " ".join(f"{key}:{_printed(item)}" for key, item in pairs) + "]"
     if isinstance(value, list):
         return "[" + " ".join(_printed(item) for item in value) + "]"
-    return _printed_number(value) if isinstance(value, float) else _whole(value)
+    return _printed_number(value) if isinstance(value, float) else whole(value)
 
 
 def _printed_number(value: float) -> str:

@@ -13,6 +13,7 @@ from ocisource.registry import places
 from ocisource.registry.errors import shown
 from ocisource.registry.transport import Reply
 
+_WHOLE = re.compile(r"<[^>]*>")
 _LINK = re.compile(r"<(?P<target>[^<>]*)>(?P<parameters>[^<,]*)")
 _REL = re.compile(r";\s*rel\s*=\s*\"?(?P<rel>[^\";]*)", re.IGNORECASE)
 
@@ -23,7 +24,11 @@ def next_page(reply: Reply, access: Access) -> str | None:
 
     Only the path is taken, so that a registry behind a proxy, which may not know its own scheme, is understood.
     """
-    for link in _LINK.finditer(",".join(reply.headers.getall("Link", []))):
+    links = ",".join(reply.headers.getall("Link", []))
+    if links and not _WHOLE.match(links):
+        missing = ">" if links.startswith("<") else "<"
+        raise RegistryError(f"failed to parse link header: missing '{missing}' in: {links}")
+    for link in _LINK.finditer(links):
         relation = _REL.search(link["parameters"])
         if link["target"] and (relation is None or "next" in relation["rel"].lower().split()):
             return _path(reply, link["target"], access)

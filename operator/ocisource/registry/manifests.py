@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from ocisource.domain.content import EMPTY, Descriptor
-from ocisource.domain.errors import InvalidDigest, RegistryError
+from ocisource.domain.errors import InvalidDigest, RegistryError, quoted
 from ocisource.domain.reference import check_digest
+from ocisource.registry.jsontext import first_value
 
 Parsed = TypeVar("Parsed")
 
@@ -33,6 +33,7 @@ ACCEPT = f"{SCHEMA_1},{SCHEMA_1_SIGNED},{DOCKER_MANIFEST},{DOCKER_LIST},{OCI_MAN
 _MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 _INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 _SCHEMA_1 = frozenset({SCHEMA_1, SCHEMA_1_SIGNED})
+_WHY_NO_SCHEMA_1 = "https://github.com/google/go-containerregistry/issues/377"
 
 
 MAX_CONTAINERS = 50_000
@@ -76,7 +77,7 @@ class Child:
 @dataclass(frozen=True)
 class Document:
     """A manifest (`layers`) or an index (`children`); `is_index` tells which. `artifact_type` falls back to the
-    media type of the config; `subject` is the digest that a referrer refers to, or ""."""
+    media type of the config."""
 
     media_type: str
     is_index: bool
@@ -84,7 +85,6 @@ class Document:
     layers: tuple[Descriptor, ...] = ()
     children: tuple[Child, ...] = ()
     artifact_type: str = ""
-    subject: str = ""
 
 
 def sha256(content: bytes) -> str:
@@ -123,11 +123,11 @@ async def _read(parse: Callable[[], Parsed], size: int) -> Parsed:
 
 def parse_document(content: bytes, content_type: str = "") -> Document:
     """The manifest or index in `content`, which the registry says is of `content_type`."""
+    declared = _declared(content_type)
+    if declared in _SCHEMA_1:
+        raise RegistryError(f"unsupported MediaType: {quoted(declared)}, see {_WHY_NO_SCHEMA_1}")
     fields = _object(_json(content), "the document")
     media_type = _text(fields, "mediaType", "")
-    declared = content_type.partition(";")[0].strip().lower()
-    if _SCHEMA_1 & {media_type, declared} or fields.get("schemaVersion") == 1 or "fsLayers" in fields:
-        raise RegistryError("schema 1 manifests are not supported: push the artifact as an OCI manifest")
     is_index = _is_index(fields, media_type, declared)
     annotations = _annotations(fields)
     media_type = media_type or declared
@@ -136,15 +136,22 @@ def parse_document(content: bytes, content_type: str = "") -> Document:
         return Document(media_type, is_index, annotations, children=children)
     config = fields.get("config")
     config_type = "" if config is None else _descriptor(config, "config").media_type
-    subject = fields.get("subject")
     return Document(
         media_type,
         is_index,
         annotations,
         layers=tuple(_descriptor(item, f"layers[{n}]") for n, item in enumerate(_list(fields, "layers"))),
         artifact_type=_text(fields, "artifactType", "") or config_type,
-        subject="" if subject is None else _descriptor(subject, "subject").digest,
     )
+
+
+def is_told_otherwise(content_type: str) -> bool:
+    """Whether the registry says that it is something else than a manifest."""
+    return _declared(content_type) in _INDEXES | _SCHEMA_1
+
+
+def _declared(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def parse_tags(content: bytes) -> list[str]:
@@ -166,19 +173,9 @@ def _is_index(fields: Mapping[str, Any], media_type: str, declared: str) -> bool
 
 
 def _json(content: bytes) -> Any:
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
     if content.count(b"{") + content.count(b"[") > MAX_CONTAINERS:
         raise RegistryError(f"invalid JSON: more than {MAX_CONTAINERS} objects and arrays")
-    try:
-        return json.loads(content.decode("utf-8"), parse_constant=constant)
-    except RecursionError:
-        raise RegistryError("invalid JSON: nested too deeply") from None
-    except ValueError as error:
-        start = content[:1].decode("latin-1")
-        hint = " (a web page?)" if start == "<" else ""
-        raise RegistryError(f"invalid JSON{hint}: {error}") from None
+    return first_value(content)
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
@@ -221,10 +218,7 @@ def _descriptor(value: Any, name: str) -> Descriptor:
     size = fields.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise RegistryError(f"field {where}size must be a number of bytes")
-    try:
-        digest = checked_digest(_text(fields, "digest", None, where))
-    except RegistryError as error:
-        raise RegistryError(f"field {where}digest: {error}") from None
+    digest = checked_digest(_text(fields, "digest", None, where))
     urls = _list(fields, "urls")
     if not all(isinstance(url, str) for url in urls):
         raise RegistryError(f"field {where}urls must be a list of strings")

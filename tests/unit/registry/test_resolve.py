@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from devkit.ocicontent import sha256
 from devkit.ocifaults import answer, chain, endless, hang, headers, held, replaced, reset, when
 from devkit.ocihttp import Proceed, RegistryServer
 from ocisource.domain.access import Credentials
-from ocisource.domain.errors import RegistryError
+from ocisource.domain.errors import ManifestError, RegistryError
 from ocisource.registry.client import OCIRegistry
 from ocisource.registry.limits import Limits
 
@@ -90,9 +91,11 @@ async def test_a_registry_in_trouble_is_tried_three_times_and_its_words_are_told
 async def test_a_login_page_is_no_manifest(registry, client, to):
     page = answer(200, "<html>login</html>", {"Content-Type": "text/html"})
     registry.fault = when("/v2/team", page)
-    with pytest.raises(RegistryError, match="the answer is a web page, not a manifest"):
-        await client.resolve(to(registry), "1")
-    with pytest.raises(RegistryError, match="web page"):
+    digest = await client.resolve(to(registry), "1")
+    said = "invalid character '<' looking for beginning of value"  # the original's words, C10 and C14
+    with pytest.raises(ManifestError, match=f"^failed to parse artifact manifest: {said}$"):
+        await client.manifest(to(registry), digest)
+    with pytest.raises(RegistryError, match=f"^{said}$"):
         await client.tags(to(registry))
 
 
@@ -104,10 +107,32 @@ async def test_a_manifest_without_an_end_is_given_up(registry, client, to):
 
 async def test_a_tag_cannot_name_another_endpoint(registry, client, to):
     registry.push("team/app", "1.0.0", b"layer")
-    for tag in ("../tags/list", "x/../../blobs/y", "1.0.0?x=1", "1.0.0#x", "%2e%2e", ".x", "a" * 129, ""):
+    for tag in ("../tags/list", "x/../../blobs/y", "/", ".", ".."):
         with pytest.raises(RegistryError, match="cannot be a tag"):
             await client.resolve(to(registry), tag)
     assert registry.asked == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "asked"),
+    [
+        ("1.0.0+b", "1.0.0+b"),
+        ("a:b", "a:b"),
+        ("1?x=2", "1%3Fx=2"),
+        ("1#x", "1%23x"),
+        ("%2e%2e", "%252e%252e"),
+        ("1 2", "1%202"),
+        ("\u00fc", "%C3%BC"),
+        ('"', "%22"),
+        ("a" * 129, "a" * 129),
+    ],
+)
+async def test_the_registry_says_what_is_wrong_with_an_odd_tag(registry, client, to, tag, asked):
+    """C11: with the address that the original asks, too."""
+    registry.fault = when("/manifests/", answer(404, '{"errors":[{"code":"MANIFEST_UNKNOWN","message":"none"}]}'))
+    said = f"/v2/team/app/manifests/{asked}: MANIFEST_UNKNOWN: none"
+    with pytest.raises(RegistryError, match=f"{re.escape(said)}$"):
+        await client.resolve(to(registry), tag)
 
 
 async def test_all_pages_of_the_tags_are_read(registry, client, to):
@@ -159,6 +184,18 @@ async def test_a_link_to_another_host_is_not_followed(registry, client, to):
         assert other.asked == []
 
 
+@pytest.mark.parametrize(
+    ("link", "missing"), [("/v2/x/tags/list", "<"), ("</v2/x/tags/list", ">"), ('x; y="<a>"', "<")]
+)
+async def test_a_link_that_does_not_parse_does_not_end_the_list(registry, client, to, link, missing):
+    """In the words of the original: a list that is cut short would name another version the latest."""
+    registry.push("team/app", "1", b"layer")
+    registry.fault = when("/tags/list", headers({"Link": link}))
+    said = f"failed to parse link header: missing '{missing}' in: {link}"
+    with pytest.raises(RegistryError, match=f"^{re.escape(said)}$"):
+        await client.tags(to(registry))
+
+
 async def test_links_that_go_in_a_circle_end_in_an_error(registry, client, to):
     registry.push("team/app", "1", b"layer")
     registry.fault = when("/tags/list", headers({"Link": '</v2/team/app/tags/list?n=1000&last=x>; rel="next"'}))
@@ -181,11 +218,22 @@ async def test_links_without_an_end_end_in_an_error(registry, client, to):
     assert count == 1000
 
 
-@pytest.mark.parametrize("body", [b'{"tags": "1"}', b'{"tags": [1]}', b"[]", b"{", b"\xff", b'{"tags": NaN}'])
-async def test_a_tag_list_that_is_none_is_an_error_that_names_the_page(registry, client, to, body):
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"tags": "1"}', "field tags must be a list"),
+        (b'{"tags": [1]}', "field tags must be a list of strings"),
+        (b"[]", "the tag list must be a JSON object"),
+        (b"{", "unexpected EOF"),
+        (b"\xff", "invalid character '\u00ff' looking for beginning of value"),
+        (b'{"tags": NaN}', "invalid character 'N' looking for beginning of value"),
+    ],
+)
+async def test_a_tag_list_that_is_none_is_an_error(registry, client, to, body, said):
+    """C10. What is no JSON is told in the words of the original."""
     registry.push("team/app", "1", b"layer")
     registry.fault = when("/tags/list", replaced(body))
-    with pytest.raises(RegistryError, match=r"GET http://.*/v2/team/app/tags/list\?n=1000: "):
+    with pytest.raises(RegistryError, match=f"^{said}$"):
         await client.tags(to(registry))
 
 
