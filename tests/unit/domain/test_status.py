@@ -306,6 +306,11 @@ def test_ready_stays_while_a_ready_object_is_looked_at_again() -> None:
     assert message(status, "Reconciling") == "reconciliation in progress"
 
 
+def test_a_status_of_which_nothing_was_told_has_no_conditions() -> None:
+    """B4: nor has that of an object that the original finds suspended."""
+    assert s.written(s.Status()) == {"observedGeneration": -1}
+
+
 def test_a_status_survives_writing_and_reading() -> None:
     status = replace(ready_status(), observed_ignore="", handled="t1", artifact=artifact(OLD, key="value"))
 
