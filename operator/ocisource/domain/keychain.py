@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DOCKER_CONFIG_JSON = "kubernetes.io/dockerconfigjson"
 DOCKER_CONFIG = "kubernetes.io/dockercfg"
 
+# What may stand for a host and a port; only an address in brackets has brackets.
+_AUTHORITY = re.compile(r"(?:\[[^\[\]\s]*\]|[^\s\x00-\x1f\x7f:\[\]\\^`{|}]*)(?::[0-9]*)?")
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _HOST_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[^:]*)")
 
 
@@ -79,11 +82,13 @@ def parse_secret(kind: str, data: Mapping[str, bytes]) -> Keychain | None:
     content = data.get(key)
     if not content:
         return Keychain()
-    document = _object(_json(key, content), f"key '{key}'")
-    entries = _fields(document).get("auths") if kind == DOCKER_CONFIG_JSON else document
-    if entries is None:
+    document = _json(key, content)
+    if document is not None and kind == DOCKER_CONFIG_JSON:
+        document = _fields(_object(document, f"key '{key}'")).get("auths")
+    if document is None:
         return Keychain()
-    return Keychain(tuple(_entry(name, value) for name, value in _object(entries, "field 'auths'").items()))
+    entries = _object(document, "field 'auths'" if kind == DOCKER_CONFIG_JSON else f"key '{key}'")
+    return Keychain(tuple(_entry(name, value) for name, value in entries.items()))
 
 
 def _json(key: str, content: bytes) -> Any:
@@ -110,7 +115,7 @@ def _entry(name: str, value: Any) -> Entry:
     rest = name.removeprefix("https://") if name.startswith("https://") else name.removeprefix("http://")
     authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     authority = authority.rpartition("@")[2]
-    if not authority or re.search(r"\s", authority):
+    if not _AUTHORITY.fullmatch(authority) or _BAD_ESCAPE.search(authority + path):
         raise SecretError(f"entry '{name}' does not name a registry host")
     path = unquote(slash + path)
     if path.startswith(("/v1/", "/v2/")):
@@ -118,9 +123,7 @@ def _entry(name: str, value: Any) -> Entry:
     if path == "/":
         path = ""
     host, port = _host_and_port(authority)
-    # Negation in a Go glob is [^a], in fnmatch [!a].
-    globs = tuple(label.replace("[^", "[!") for label in host)
-    return Entry(authority + path, globs, port, path, _credentials(name, value))
+    return Entry(authority + path, host, port, path, _credentials(name, value))
 
 
 def _host_and_port(authority: str) -> tuple[tuple[str, ...], str]:
@@ -148,7 +151,7 @@ def _credentials(name: str, value: Any) -> Credentials | None:
 
 def _decode_auth(name: str, text: str) -> tuple[str, str]:
     """User and password of an `auth` field: base64, padded or not, of `user:password` (flux-compat E3)."""
-    compact = "".join(text.split())
+    compact = text.replace("\r", "").replace("\n", "")
     try:
         decoded = base64.b64decode(
             compact + ("" if compact.endswith("=") else "=" * (-len(compact) % 4)), validate=True

@@ -14,19 +14,22 @@ from ocisource.registry import places
 from ocisource.registry.errors import NoWay
 from ocisource.registry.names import Names
 
+# Two addresses of one place: a name of this machine often has both.
+_HERE = frozenset({"127.0.0.1", "::1"})
+
 
 class Neighbourhood:
     """Where the registry of one host is, by the addresses that it was seen at."""
 
     def __init__(self, host: str) -> None:
         literal = places.literal(host)
-        self._addresses = frozenset() if literal is None else frozenset({str(literal)})
+        self._addresses = frozenset() if literal is None else _all(frozenset({str(literal)}))
         self._private = literal is not None and places.is_private_address(literal)
         self._seen = literal is not None
 
     def saw(self, addresses: frozenset[str]) -> None:
         """The host resolves to these. One that was ever seen in public is not in private for that it says so now."""
-        self._addresses = addresses
+        self._addresses = _all(addresses)
         private = all(
             (found := places.literal(one)) is not None and places.is_private_address(found) for one in addresses
         )
@@ -42,6 +45,18 @@ class Neighbourhood:
         if places.is_public_address(found) or str(found) in self._addresses:
             return True
         return self._private and places.is_private_address(found)
+
+
+def _hint(address: str) -> str:
+    """What to do about a private address; nothing can be done about the others (flux-compat J17)."""
+    found = places.literal(address)
+    if found is None or not places.is_private_address(found):
+        return ""
+    return ", since the registry is at no private address itself (a proxy in spec.proxySecretRef may lead there)"
+
+
+def _all(addresses: frozenset[str]) -> frozenset[str]:
+    return addresses | _HERE if addresses & _HERE else addresses
 
 
 class Resolver(AbstractResolver):
@@ -64,8 +79,8 @@ class Resolver(AbstractResolver):
             return found
         refused = sorted(one for one in addresses if not self._neighbourhood.admits(one))
         if refused:
-            where = f"the private or link-local address {refused[0]}"
-            raise NoWay(f"dial tcp: host {host!r} resolves to {where}: refused", temporary=False)
+            told = f"dial tcp: host {host!r} resolves to the private or link-local address {refused[0]}: refused"
+            raise NoWay(told + _hint(refused[0]), temporary=False)
         return found
 
     async def close(self) -> None:

@@ -70,6 +70,12 @@ def is_own_host(host: str, access: Access) -> bool:
     return host.lower() == own_host(access).lower()
 
 
+def is_beside(host: str, access: Access) -> bool:
+    """Whether that is a name of this machine, and the registry is on it. Where the name leads is judged when it is
+    known (registry/neighbourhood.py)."""
+    return _is_localhost(host) and is_loopback(own_host(access))
+
+
 def is_registry(url: URL, access: Access) -> bool:
     """Whether that is the registry's own host and port, by whichever scheme."""
     own = address(f"{url.scheme}://{access.repository.registry}", "/")
@@ -92,6 +98,19 @@ def hop(method: str, url: URL, location: str, access: Access) -> URL:
     return target
 
 
+def leads_to_tls(url: URL, location: str) -> bool:
+    """Whether a redirect leads to https."""
+    return urljoin(str(url), location).startswith("https://")
+
+
+def stays(status: int, url: URL, location: str) -> bool:
+    """Whether a redirect says to send the same once more, to the same server."""
+    try:
+        return status in (307, 308) and same_origin(url, URL(urljoin(str(url), location), encoded=True))
+    except ValueError:
+        return False
+
+
 def external(address: str, access: Access, *, plain: bool) -> URL:
     """The address of a blob outside of the registry (a descriptor's `urls`). Raises RegistryError where our rules
     forbid it: https, or http where the registry itself is `plain`; no private address but the registry's own host."""
@@ -100,11 +119,13 @@ def external(address: str, access: Access, *, plain: bool) -> URL:
 
 def realm(address: str, access: Access, *, plain: bool) -> URL:
     """The address of a token server, which will be shown credentials: https, or http where the registry itself is
-    `plain`; a private address only where it is the registry's own host and port. Raises RegistryError."""
+    `plain`; a private address only where it is the registry's own host and port, this machine by its name where the
+    registry is on it. Raises RegistryError."""
     what = f"invalid realm in www-authenticate: realm {address!r}"
     url = _judged(what, address, access, plain=plain)
-    if not is_public(url.host or "") and not is_registry(url, access):
-        raise RegistryError(f"{what}: host {url.host!r} is a private or link-local address")
+    host = url.host or ""
+    if not is_public(host) and not is_registry(url, access) and not is_beside(host, access):
+        raise RegistryError(f"{what}: host {host!r} is a private or link-local address")
     return url
 
 
@@ -123,7 +144,7 @@ def _judged(what: str, address: str, access: Access, *, plain: bool) -> URL:
 
 
 def _refuse_private(what: str, host: str, access: Access) -> None:
-    if not is_public(host) and not is_own_host(host, access):
+    if not is_public(host) and not is_own_host(host, access) and not is_beside(host, access):
         raise RegistryError(f"{what} to the private or link-local host {host!r} refused")
 
 

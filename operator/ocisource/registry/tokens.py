@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from yarl import URL
 
@@ -27,13 +27,15 @@ REMEMBERED = 8192
 _DEFAULT_SECONDS = 60.0
 _LONGEST_SECONDS = 86_400.0
 _CLIENT_ID = "oci-source-operator"
+# What we say ourselves, whatever the realm has in its query.
+_OURS = frozenset({"scope", "service"})
 
 V = TypeVar("V")
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What is asked of a token server. `form` is sent by POST, and then no redirect is followed."""
+    """What is asked of a token server. `form` is sent by POST, and then no redirect to another server is followed."""
 
     url: URL
     authorization: str | None = None
@@ -47,6 +49,10 @@ class TokenRequest:
 
 # Sends it and returns status and body; raises RegistryError.
 Ask = Callable[[Access, TokenRequest], Awaitable[tuple[int, bytes]]]
+# What the registry's own GET /v2/ challenges us to; None where its answer does not tell. Raises RegistryError.
+Greet = Callable[[Access], Awaitable[Challenge | None]]
+
+BASIC = Challenge("basic")
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,18 @@ class _Pass:
 
 
 class Tokens:
-    """Remembers, for each access, how the registry wants to be asked. Nothing is shared across credentials."""
+    """Remembers, for each access, how the registry wants to be asked. Nothing is shared across credentials.
 
-    def __init__(self, ask: Ask, clock: Clock) -> None:
+    A registry is greeted first: some answer those who do not say who they are as if there was nothing there.
+    """
+
+    def __init__(self, ask: Ask, greet: Greet, clock: Clock) -> None:
         self._ask = ask
+        self._greet = greet
         self._clock = clock
         self._passes: OrderedDict[Access, _Pass] = OrderedDict()
-        self._basic: OrderedDict[Access, None] = OrderedDict()
+        self._greeted: OrderedDict[Access, Challenge] = OrderedDict()
+        self._greetings: Flight[Access, Challenge | None] = Flight()
         self._flight: Flight[tuple[Access, Challenge, bool], str] = Flight()
 
     async def header(self, access: Access, *, plain: bool) -> str | None:
@@ -73,31 +84,43 @@ class Tokens:
         credentials = access.credentials
         if credentials is not None and credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
-        if credentials is not None and access.to_registry in self._basic:
-            return basic(credentials)
         known = self._passes.get(access)
-        if known is None:
-            return None
-        self._passes.move_to_end(access)
-        if self._clock() < known.until:
-            return known.header
-        return await self._renewed(access, known.challenge, plain=plain)
+        if known is not None:
+            self._passes.move_to_end(access)
+            if self._clock() < known.until:
+                return known.header
+            return await self._renewed(access, known.challenge, plain=plain)
+        challenge = await self._greeting(access)
+        if challenge is None or challenge.scheme == "basic":
+            return basic(credentials) if challenge else None
+        return await self._renewed(access, challenge, plain=plain)
 
     async def answer(self, access: Access, challenge: Challenge | None, used: str | None, *, plain: bool) -> str | None:
-        """Another Authorization than the one `used`, which the registry answered with 401; None if we have none."""
+        """Another Authorization than the one `used`, which the registry answered with 401; None if we have none. Where
+        nothing was used, what is no challenge that we know how to meet stands for Basic."""
         credentials = access.credentials
+        if challenge is None and used is None:
+            challenge = BASIC
         if challenge is None or (credentials is not None and credentials.registry_token):
             return None
         if challenge.scheme == "basic":
+            self._passes.pop(access, None)
+            _remember(self._greeted, access.to_registry, challenge)
             header = basic(credentials)
-            if header is not None:
-                _remember(self._basic, access.to_registry, None)
             return None if header == used else header
-        self._basic.pop(access.to_registry, None)
         known = self._passes.get(access)
         if known is not None and known.header != used and self._clock() < known.until:
             return known.header  # somebody else has renewed it meanwhile
         return await self._renewed(access, challenge, plain=plain)
+
+    async def _greeting(self, access: Access) -> Challenge | None:
+        registry = access.to_registry
+        found = self._greeted.get(registry)
+        if found is None:
+            found = await self._greetings.join(registry, partial(self._greet, access))
+            if found is not None:
+                _remember(self._greeted, registry, found)
+        return found
 
     async def _renewed(self, access: Access, challenge: Challenge, *, plain: bool) -> str:
         return await self._flight.join((access, challenge, plain), partial(self._fetch, access, challenge, plain=plain))
@@ -106,8 +129,9 @@ class Tokens:
         try:
             header, seconds = _read(await self._exchange(access, challenge, plain=plain))
         except RegistryError as error:
-            # The challenge that is remembered may be out of date: the registry is asked for another one next time.
+            # What is remembered may be out of date: the registry is asked for another challenge next time.
             self._passes.pop(access, None)
+            self._greeted.pop(access.to_registry, None)
             raise Unauthorized(str(error), error.status) from error
         # A little early, so that a token does not run out on its way.
         until = self._clock() + seconds - min(seconds / 10, 10.0)
@@ -130,9 +154,8 @@ class Tokens:
             status, body = await self._ask(access, posted)
             if status != 404:  # not every token server has the OAuth2 form
                 return _accepted(posted, status, body)
-        query = urlencode([*(("scope", scope) for scope in scopes), ("service", service)])
-        if url.raw_query_string:
-            query = f"{url.raw_query_string}&{query}"
+        own = [pair for pair in parse_qsl(url.raw_query_string, keep_blank_values=True) if pair[0] not in _OURS]
+        query = urlencode([*own, *(("scope", scope) for scope in scopes), ("service", service)])
         target = URL(f"{url.with_query(None).with_fragment(None)}?{query}", encoded=True)
         got = TokenRequest(target, basic(credentials), None, plain)
         return _accepted(got, *await self._ask(access, got))

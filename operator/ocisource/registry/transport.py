@@ -26,7 +26,7 @@ from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
 from ocisource.registry.origins import Origins
 from ocisource.registry.pools import Pools
 from ocisource.registry.retries import STATUSES, Clock, Pauses, Retries, Sleep
-from ocisource.registry.tokens import TokenRequest, Tokens
+from ocisource.registry.tokens import BASIC, TokenRequest, Tokens
 from ocisource.registry.ways import Ways
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -76,7 +76,7 @@ class Transport:
         self._limits = limits
         self._sleep = sleep
         self._origins = Origins(self._knock)
-        self._tokens = Tokens(self._token, clock)
+        self._tokens = Tokens(self._token, self._greet, clock)
         self._pauses = Pauses(limits, clock)
         self._pools = Pools(limits)
         self._certificates = Certificates()
@@ -182,7 +182,9 @@ class Transport:
         for _ in range(places.MAX_REDIRECTS + 1):
             response = await self._once(send, url, authorization)
             location = response.headers.get("Location")
-            if send.form is not None or response.status not in _REDIRECTS or location is None:
+            if response.status not in _REDIRECTS or location is None:
+                return response
+            if send.form is not None and not places.stays(response.status, url, location):
                 return response
             await _some(response)
             target = places.hop(send.method, url, location, send.access)
@@ -228,7 +230,20 @@ class Transport:
         if response.status in _OF_PROXIES and self._ways.to(send.url, access).http_proxy is not None:
             raise Unanswered(str(refusal("GET", send.url, response.status, body)), temporary=response.status != 407)
         # A TLS server answers plain HTTP with 400, and one that wants TLS redirects to it.
-        return origin.startswith("https://") or response.status not in {400, *_REDIRECTS}
+        wants_tls = response.status in _REDIRECTS and places.leads_to_tls(
+            send.url, response.headers.get("Location", "")
+        )
+        return origin.startswith("https://") or not (response.status == 400 or wants_tls)
+
+    async def _greet(self, access: Access) -> Challenge | None:
+        """How the registry wants to be asked. What is not Bearer is Basic, also where all is open: there may be more
+        to see for those who say who they are."""
+        send = _Send("GET", places.address(await self._origins.of(access), "/v2/"), access)
+        response = await self._follow(send, None)
+        await _some(response)
+        if response.status not in (200, 401) or not places.same_origin(response.url, send.url):
+            return None
+        return _challenge(response) or BASIC
 
     async def _token(self, access: Access, request: TokenRequest) -> tuple[int, bytes]:
         """Asks a token server, with retries of its own."""

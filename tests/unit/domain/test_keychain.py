@@ -49,8 +49,10 @@ def _auth(user: str, password: str) -> str:
         ("*.*.example.com", "a.b.example.com", "app", True),
         ("reg-?.example.com", "reg-1.example.com", "app", False),  # a key is a URL: "?" begins its query
         ("reg-*.example.com", "reg-1.example.com", "app", True),
-        ("reg-[^1].example.com", "reg-1.example.com", "app", False),
-        ("reg-[^1].example.com", "reg-2.example.com", "app", True),
+        ("", "ghcr.io", "app", False),
+        ("https:///app", "ghcr.io", "app", False),
+        ("ghcr.io:", "ghcr.io", "app", True),
+        ("ghcr.io/%61pp", "ghcr.io", "app", True),
         ("[::1]:5000", "[::1]:5000", "app", True),
         ("https://user@ghcr.io/org?x=1", "ghcr.io", "org/app", True),
     ],
@@ -131,7 +133,9 @@ def test_other_secret_types_are_no_pull_secrets(kind: str) -> None:
     assert parse_secret(kind, {".dockerconfigjson": b'{"auths": {}}'}) is None
 
 
-@pytest.mark.parametrize("data", [{}, {".dockerconfigjson": b""}, {".dockercfg": b"x"}, {".dockerconfigjson": b"{}"}])
+@pytest.mark.parametrize(
+    "data", [{}, *({".dockerconfigjson": one} for one in (b"", b"{}", b"null")), {".dockercfg": b"x"}]
+)
 def test_a_pull_secret_without_entries_is_an_empty_keychain(data: dict[str, bytes]) -> None:
     assert parse_secret(DOCKER_CONFIG_JSON, data) == Keychain()
 
@@ -148,7 +152,12 @@ def test_a_pull_secret_without_entries_is_an_empty_keychain(data: dict[str, byte
         (b'{"auths": {"ghcr.io": {"auth": 5}}}', "entry 'ghcr.io': field 'auth' must be a string"),
         (b'{"auths": {"ghcr.io": {"auth": "%%%"}}}', "entry 'ghcr.io': unable to decode auth field: it is not valid"),
         (b'{"auths": {"ghcr.io": {"auth": "YWJj"}}}', "must be formatted as base64(username:password)"),
-        (b'{"auths": {"https:///x": {}}}', "entry 'https:///x' does not name a registry host"),
+        (b'{"auths": {"ghcr.io": {"auth": "YW Jj"}}}', "entry 'ghcr.io': unable to decode auth field: it is not valid"),
+        *(
+            (json.dumps({"auths": {key: {}}}).encode(), f"entry '{key}' does not name a registry host")
+            # As recorded beside the original, for whom each makes the Secret unusable.
+            for key in ("ht tp", "host:port", "127.0.0.1:*", "1[0-9]7.example.com", "[12.example.com", "ghcr.io/%zz")
+        ),
     ],
 )
 def test_content_that_cannot_be_read_is_an_error_that_names_the_place(content: bytes, said: str) -> None:

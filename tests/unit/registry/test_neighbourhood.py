@@ -13,7 +13,9 @@ from devkit.ocifaults import redirect, when
 from devkit.ocihttp import RegistryServer
 from ocisource.domain.access import Credentials
 from ocisource.domain.errors import RegistryError
-from ocisource.registry.neighbourhood import Neighbourhood
+from ocisource.registry.errors import NoWay
+from ocisource.registry.names import Names
+from ocisource.registry.neighbourhood import Neighbourhood, Resolver
 
 PUBLIC, PRIVATE, OTHER_PRIVATE = "8.8.8.8", "10.0.0.5", "192.168.1.6"
 LOOPBACK, METADATA = "127.0.0.1", "169.254.169.254"
@@ -71,6 +73,13 @@ def test_the_registrys_own_address_is_open_under_any_name():
     assert seen_at({PUBLIC}, {PRIVATE}).admits(PRIVATE)
 
 
+def test_a_machine_has_two_loopback_addresses_and_its_name_may_have_both():
+    for one in (Neighbourhood(LOOPBACK), Neighbourhood("::1"), seen_at({LOOPBACK}), seen_at({"::1"})):
+        assert one.admits(LOOPBACK)
+        assert one.admits("::1")
+        assert not one.admits("127.0.0.2")
+
+
 def test_what_is_no_address_is_not_admitted():
     assert not seen_at({PRIVATE}).admits("name")
 
@@ -103,6 +112,20 @@ async def test_a_redirect_to_a_name_of_another_machine_within_is_refused(client,
                 await client.tags(access)
             said = f"dial tcp: host '{name}' resolves to the private or link-local address {address}: refused"
             assert str(caught.value) == f'Get "http://{name}:{port}/x": {said}'
+
+
+async def test_a_public_registry_with_storage_in_a_private_network_is_told_what_to_do(names):
+    """J17."""
+    names["storage.test"] = [PRIVATE]
+    resolver = Resolver(Names(), seen_at({PUBLIC}), guarded=True)
+    with pytest.raises(NoWay) as caught:
+        await resolver.resolve("storage.test", 443)
+    assert str(caught.value) == (
+        f"dial tcp: host 'storage.test' resolves to the private or link-local address {PRIVATE}: refused, since the "
+        "registry is at no private address itself (a proxy in spec.proxySecretRef may lead there)"
+    )
+    assert not caught.value.temporary
+    await resolver.close()
 
 
 async def test_a_redirect_to_another_name_of_the_registrys_machine_is_followed(client, to, names):

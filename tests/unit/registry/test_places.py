@@ -78,6 +78,21 @@ def test_a_token_server_is_public_and_speaks_tls_or_is_the_registry(address, sai
         assert str(places.realm(address, access, plain=False)) == address
 
 
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "registry.localhost"])
+def test_this_machine_by_its_name_is_open_to_registries_that_are_on_it(host):
+    """E10; as recorded beside the original: realm_localhost_both, realm_name_for_ip, redirect_blobs_name."""
+    target = f"https://{host}:5001/token"
+    for registry in ("127.0.0.1:5000", "localhost:5000", "[::1]:5000"):
+        access = _access(registry)
+        assert str(places.realm(target, access, plain=False)) == target
+        assert str(places.hop("GET", URL(f"https://{registry}/"), target, access)) == target
+    for registry in ("10.0.0.1:5000", "registry.example"):
+        with pytest.raises(RegistryError, match="private or link-local"):
+            places.realm(target, _access(registry), plain=False)
+        with pytest.raises(RegistryError, match="private or link-local"):
+            places.hop("GET", URL(f"https://{registry}/"), target, _access(registry))
+
+
 def test_a_token_server_may_be_plain_where_the_registry_is():
     assert places.realm("http://auth.example/token", _access("registry.example:5000"), plain=True)
 

@@ -24,17 +24,17 @@ def _authorizations(registry: RegistryServer, path_part: str) -> list[str]:
     return [a.authorization.partition(" ")[0] for a in registry.asked if path_part in a.path]
 
 
-async def test_basic_is_sent_when_asked_for_and_at_once_from_then_on(client, to):
+async def test_basic_is_sent_at_once_to_a_registry_that_asks_for_it_when_greeted(client, to):
     async with RegistryServer(auth="basic", users=USERS) as registry:
         registry.push("team/app", "1", b"layer")
         registry.push("team/other", "1", b"layer")
         for repository in ("team/app", "team/app", "team/other"):
             assert await client.tags(to(registry, repository, USER)) == ("1",)
-        assert _authorizations(registry, "/tags/") == ["", "Basic", "Basic", "Basic"]
+        assert _authorizations(registry, "/tags/") == ["Basic", "Basic", "Basic"]
         # another pair of eyes knows nothing of it
         with pytest.raises(RegistryError, match="UNAUTHORIZED"):
             await client.tags(to(registry))
-        assert _authorizations(registry, "/tags/")[4:] == [""]
+        assert _authorizations(registry, "/tags/")[3:] == [""]
 
 
 async def test_a_wrong_password_has_the_text_that_clients_know(client, to):
@@ -50,7 +50,7 @@ async def test_a_wrong_password_has_the_text_that_clients_know(client, to):
         assert caught.value.status == 401
         # A wrong password counts against an account: it is shown once for HEAD and once for GET, which has the text.
         shown = [(a.method, bool(a.authorization)) for a in registry.asked if "/team/" in a.path]
-        assert shown == [("HEAD", False), ("HEAD", True), ("GET", True)]
+        assert shown == [("HEAD", True), ("GET", True)]
 
 
 async def test_a_token_is_fetched_once_and_used_for_everything(client, to, spool):
@@ -61,7 +61,7 @@ async def test_a_token_is_fetched_once_and_used_for_everything(client, to, spool
         await client.resolve(access, "1")
         manifest = await client.manifest(access, digest)
         await client.blob(access, manifest.layers[0], spool)
-        assert _authorizations(registry, "/v2/team") == ["", "Bearer", "Bearer", "Bearer", "Bearer"]
+        assert _authorizations(registry, "/v2/team") == ["Bearer", "Bearer", "Bearer", "Bearer"]
         asked = [a for a in registry.asked if a.path == "/token"]
         assert len(asked) == 1
         assert asked[0].query == "scope=repository:team/app:pull&service=devkit"
@@ -83,7 +83,7 @@ async def test_tokens_are_not_shared_across_credentials_or_repositories(client, 
         for repository, credentials in (("team/app", USER), ("team/app", None), ("team/other", USER)):
             await client.tags(to(registry, repository, credentials))
         assert _authorizations(registry, "/token") == ["Basic", "", "Basic"]
-        assert len({a.authorization for a in registry.asked if "/tags/" in a.path}) == 4
+        assert len({a.authorization for a in registry.asked if "/tags/" in a.path}) == 3
 
 
 async def test_many_at_once_ask_for_one_token(client, to):
@@ -92,8 +92,9 @@ async def test_many_at_once_ask_for_one_token(client, to):
         gate = asyncio.Event()
         registry.fault = when("/token", held(gate))
         answers = asyncio.gather(*(client.resolve(to(registry, credentials=USER), str(n)) for n in range(10)))
-        while registry.count("/manifests/") < 10:
+        while not registry.count("/token"):
             await asyncio.sleep(0)
+        await asyncio.sleep(0.02)  # time for the others to join; too little fails nothing
         gate.set()
         assert await answers == digests
         assert registry.count("/token") == 1
@@ -108,9 +109,7 @@ async def test_one_that_gives_up_does_not_take_the_token_along(client, to):
         while not registry.count("/token"):
             await asyncio.sleep(0)
         second = asyncio.create_task(client.resolve(to(registry, credentials=USER), "1"))
-        while not registry.count("/manifests/"):
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.02)  # time for the second to read its 401 and join; too little fails nothing
+        await asyncio.sleep(0.02)  # time for the second to join; too little fails nothing
         first.cancel()
         gate.set()
         assert await second == digest
@@ -124,7 +123,7 @@ async def test_a_token_that_the_registry_no_longer_takes_is_renewed(client, to):
         await client.tags(access)
         registry.expire_tokens()
         assert await client.tags(access) == ("1",)
-        assert _authorizations(registry, "/tags/") == ["", "Bearer", "Bearer", "Bearer"]
+        assert _authorizations(registry, "/tags/") == ["Bearer", "Bearer", "Bearer"]
 
 
 async def test_a_token_that_another_request_has_renewed_meanwhile_is_used(client, to):
@@ -157,7 +156,7 @@ async def test_a_token_whose_time_is_up_is_renewed_before_it_is_refused(to):
         now = 91.0
         await client.tags(access)
         assert registry.count("/token") == 2
-        assert _authorizations(registry, "/tags/") == ["", "Bearer", "Bearer", "Bearer"]
+        assert _authorizations(registry, "/tags/") == ["Bearer", "Bearer", "Bearer"]
     await client.close()
 
 
@@ -232,10 +231,10 @@ async def test_a_token_that_does_not_help_is_not_asked_for_again_and_again(clien
         registry.fault = _token_answer({"token": "worthless"})
         with pytest.raises(RegistryError, match="UNAUTHORIZED"):
             await client.tags(to(registry, credentials=USER))
-        assert registry.count("/token") == 1
+        assert registry.count("/token") == 2  # for what the registry says when greeted, and for what it says then
 
 
-async def test_a_token_of_another_scope_than_was_asked_for_is_not_used_twice(client, to):
+async def test_a_token_of_another_scope_than_was_asked_for_is_not_used_for_ever(client, to):
     """The registry refuses it, and the token server would only give another one of the same."""
     async with RegistryServer(auth="bearer", users=USERS) as registry:
         registry.push("team/app", "1", b"layer")
@@ -243,8 +242,8 @@ async def test_a_token_of_another_scope_than_was_asked_for_is_not_used_twice(cli
         registry.fault = _token_answer({"token": "narrow", "expires_in": 300})
         with pytest.raises(RegistryError, match="UNAUTHORIZED"):
             await client.tags(to(registry, credentials=USER))
-        assert registry.count("/token") == 1
-        assert _authorizations(registry, "/tags/") == ["", "Bearer"]
+        assert registry.count("/token") == 2
+        assert _authorizations(registry, "/tags/") == ["Bearer", "Bearer"]
         registry.fault = None
         assert await client.tags(to(registry, credentials=USER)) == ("1",)
 
@@ -264,6 +263,32 @@ async def test_an_identity_token_is_not_posted_to_where_a_redirect_leads(client,
         with pytest.raises(RegistryError, match="unexpected status code 307"):
             await client.tags(to(registry, credentials=Credentials(identity_token="secret-id")))
         assert other.asked == []
+
+
+async def test_an_identity_token_is_posted_again_to_the_same_server(client, to):
+    """As recorded beside the original: tok_post_redirect."""
+    async with RegistryServer(auth="bearer", identity_tokens={"secret-id": "u"}) as registry:
+        registry.push("team/app", "1", b"layer")
+        registry.fault = when("/token", redirect("/token?again"), times=1)
+        assert await client.tags(to(registry, credentials=Credentials(identity_token="secret-id"))) == ("1",)
+        assert [(a.method, a.query) for a in registry.asked if a.path == "/token"] == [("POST", ""), ("POST", "again")]
+        registry.expire_tokens()
+        registry.fault = when("/token", redirect("/token?again", 302))
+        with pytest.raises(RegistryError, match="unexpected status code 302"):
+            await client.tags(to(registry, credentials=Credentials(identity_token="secret-id")))
+
+
+async def test_a_token_server_on_another_port_of_this_machine_is_asked(client, to):
+    """E10: the usual set-up on a developer's machine; as recorded beside the original: realm_name_for_ip."""
+    async with (
+        RegistryServer(auth="bearer", users=USERS) as registry,
+        RegistryServer(auth="bearer", users=USERS) as other,
+    ):
+        other.tokens = registry.tokens
+        registry.push("team/app", "1", b"layer")
+        registry.realm = other.url.replace("127.0.0.1", "localhost") + "/token"
+        assert await client.tags(to(registry, credentials=USER)) == ("1",)
+        assert _authorizations(other, "/token") == ["Basic"]
 
 
 async def test_a_token_server_without_the_post_form_is_asked_by_get(client, to):
@@ -309,6 +334,16 @@ async def test_the_realms_own_query_is_kept(client, to):
         assert query == "account=a b&scope=repository:team/app:pull&service=devkit"
 
 
+async def test_scope_and_service_are_ours_to_say_whatever_the_realm_has(client, to):
+    """As recorded beside the original: bearer_realm_query."""
+    async with RegistryServer(auth="bearer", users=USERS) as registry:
+        registry.push("team/app", "1", b"layer")
+        registry.realm = f"{registry.url}/token?service=z&account=a&scope=y"
+        assert await client.tags(to(registry, credentials=USER)) == ("1",)
+        query = next(a.query for a in registry.asked if a.path == "/token")
+        assert query == "account=a&scope=repository:team/app:pull&service=devkit"
+
+
 async def test_another_scope_that_the_registry_names_is_asked_for_first(client, to):
     async with RegistryServer(auth="bearer", users=USERS) as registry:
         registry.push("team/app", "1", b"layer")
@@ -333,9 +368,8 @@ async def test_a_registry_that_changes_its_mind_about_the_way_in_is_followed(cli
         for way in ("basic", "bearer", "bearer", "basic", "basic"):
             registry.auth = way
             assert await client.tags(access) == ("1",)
-        # Basic asked for, remembered; Bearer asked for, remembered; Basic asked for, remembered
+        # greeted by Basic; Bearer asked for, remembered; Basic asked for, remembered
         assert _authorizations(registry, "/tags/") == [
-            "",
             "Basic",
             "Basic",
             "Bearer",
@@ -344,6 +378,65 @@ async def test_a_registry_that_changes_its_mind_about_the_way_in_is_followed(cli
             "Basic",
             "Basic",
         ]
+
+
+async def _hides(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+    """Says nothing of the way in but when greeted, and knows nothing of what not everybody may see."""
+    if request.path == "/v2/" or "Authorization" in request.headers:
+        return await proceed()
+    return web.Response(status=404, text="no such repository")
+
+
+@pytest.mark.parametrize("way", ["basic", "bearer"])
+async def test_a_registry_that_hides_what_it_holds_from_strangers_is_shown_who_asks(client, to, way):
+    """E10; as recorded beside the original: way_ping_basic_then_404."""
+    async with RegistryServer(auth=way, users=USERS, fault=_hides) as registry:
+        digest = registry.push("team/app", "1", b"layer")
+        assert await client.resolve(to(registry, credentials=USER), "1") == digest
+        with pytest.raises(RegistryError):
+            await client.resolve(to(registry), "1")
+
+
+async def test_a_registry_that_is_open_is_shown_who_asks_all_the_same(client, to):
+    """E10: there may be more to see; as recorded beside the original: way_open_registry_with_credentials."""
+    async with RegistryServer() as registry:
+        registry.push("team/app", "1", b"layer")
+        for credentials, shown in ((USER, "Basic"), (None, "")):
+            registry.asked.clear()
+            await client.tags(to(registry, credentials=credentials))
+            assert _authorizations(registry, "/tags/") == [shown]
+            assert _authorizations(registry, "/v2/")[0] == ""
+
+
+@pytest.mark.parametrize("challenge", [None, "Negotiate", 'Digest realm="x", nonce="y"'])
+async def test_a_401_without_a_challenge_that_we_know_means_basic(client, to, challenge):
+    """E10; as recorded beside the original: way_401_bare, way_401_negotiate, way_401_digest."""
+    async with RegistryServer(auth="basic", users=USERS) as registry:
+        digest = registry.push("team/app", "1", b"layer")
+
+        async def fault(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+            response = await proceed()
+            if response.headers.pop("WWW-Authenticate", None) and challenge is not None:
+                response.headers["WWW-Authenticate"] = challenge
+            return response
+
+        registry.fault = fault
+        assert await client.resolve(to(registry, credentials=USER), "1") == digest
+        # A registry whose greeting does not tell is asked without, and then with.
+        registry.fault = chain(when("/v2/", answer(404), times=2), fault)
+        assert await client.resolve(to(registry, credentials=USER, insecure=True), "1") == digest
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_a_registry_that_does_not_answer_greetings_is_asked_all_the_same(client, to, status):
+    async with RegistryServer(auth="bearer", users=USERS) as registry:
+        digest = registry.push("team/app", "1", b"layer")
+
+        async def rude(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+            return web.Response(status=status) if request.path == "/v2/" else await proceed()
+
+        registry.fault = rude
+        assert await client.resolve(to(registry, credentials=USER), "1") == digest
 
 
 async def test_an_endless_401_is_cut_off(client, to):
