@@ -17,7 +17,7 @@ from ocisource import handlers
 from ocisource.cli.corridors import now, trust_room
 from ocisource.cli.exits import BAD_INPUT, NOT_READY, READY
 from ocisource.cli.housekeeping import ENDS, State, Watching, work
-from ocisource.cli.identities import credential_rooms, credentials_watched
+from ocisource.cli.identities import CredentialRooms, credential_rooms, credentials_watched
 from ocisource.cli.leading import Leadership, leadership
 from ocisource.cli.rootkeepers import public_root
 from ocisource.cli.serving import add_debug, add_gauges, watched
@@ -98,21 +98,17 @@ async def _operate(settings: Settings, config: ClusterConfig) -> None:
         await add_debug(servers, settings, queue)
         advertised = await _served(settings, servers, lead)
         await _won(lead, state)
-        registry, store = _registry(settings), _store(settings)
-        stack.callback(store.close)
-        stack.push_async_callback(registry.close)
         recorder = _recorder(settings, api)
         recorder.start()
         stack.push_async_callback(lambda: recorder.stop(min(state.grace, LAST_WORDS)))
         sources = credential_rooms(settings, api, metrics)
         stack.push_async_callback(sources.clouds.close)
-        trust = trust_room(root, require_identity=settings.require_oidc_identity)
-        rooms = Rooms(registry, trust, store, sources.secrets, sources.identities, advertised, now)
+        rooms = _rooms(stack, settings, sources, root, advertised)
         desk = Desk(
             corridor=Corridor(rooms, withdrawing=settings.on_verification_failure == "withdraw"),
             objects=objects,
             recorder=recorder,
-            store=store,
+            store=rooms.store,
             queue=queue,
             gauges=metrics,
             clock=now,
@@ -157,20 +153,28 @@ def _watching(settings: Settings, config: ClusterConfig, state: State) -> Watchi
     return partial(handlers.watch, config, scope, stop=state.stop, ready=state.ready)
 
 
-def _registry(settings: Settings) -> OCIRegistry:
-    limits = replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size)
-    return OCIRegistry(limits, environment=read_environment(os.environ))
-
-
-def _store(settings: Settings) -> FileStore:
-    limits = Limits(settings.max_blob_size, settings.max_unpacked_size, settings.max_entries, settings.max_ratio)
+def _rooms(
+    stack: AsyncExitStack, settings: Settings, sources: CredentialRooms, root: Callable[[], bytes], advertised: str
+) -> Rooms:
+    """What the corridor leads through; `stack` closes it."""
+    bounds = Limits(settings.max_blob_size, settings.max_unpacked_size, settings.max_entries, settings.max_ratio)
     keep = Retention(settings.artifact_retention_ttl, settings.artifact_retention_records)
-    return FileStore(settings.storage_path, limits=limits, keep=keep, algorithm=settings.artifact_digest_algo)
+    store = FileStore(settings.storage_path, limits=bounds, keep=keep, algorithm=settings.artifact_digest_algo)
+    stack.callback(store.close)
+    limits = replace(DEFAULTS, platform=settings.platform, max_blob_size=settings.max_blob_size)
+    registry = OCIRegistry(limits, environment=read_environment(os.environ))
+    stack.push_async_callback(registry.close)
+    trust = trust_room(root, require_identity=settings.require_oidc_identity)
+    return Rooms(registry, trust, store, sources.secrets, sources.identities, advertised, now)
 
 
-def _recorder(settings: Settings, api: KubeAPI) -> EventRecorder:
+def _recorder(stack: AsyncExitStack, settings: Settings, api: KubeAPI, state: State) -> EventRecorder:
+    """Where events go, from now until the end of `stack`."""
     webhook = Webhook(settings.events_addr, COMPONENT) if settings.events_addr else None
-    return EventRecorder(api.apart(), webhook)
+    recorder = EventRecorder(api.apart(), webhook)
+    recorder.start()
+    stack.push_async_callback(lambda: recorder.stop(min(state.grace, LAST_WORDS)))
+    return recorder
 
 
 def _backoff(settings: Settings) -> Callable[[int], float]:
