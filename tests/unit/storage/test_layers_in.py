@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -427,6 +428,20 @@ async def test_a_layer_beyond_a_limit_is_refused_by_the_name_of_its_flag(tmp_pat
     assert flag in await refused(store, blob)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     store.close()
+
+
+@pytest.mark.parametrize("limit", ["blob", "unpacked", "entries", "ratio"])
+async def test_a_layer_at_a_limit_is_taken_and_one_step_beyond_is_not(tmp_path, monkeypatch, limit):
+    """J7: a limit is the most that is taken; a ratio is what the content may be times as large as the layer."""
+    monkeypatch.setattr(limits, "RATIO_FLOOR", 0)
+    content = tar(("a", b"x" * 100), ("b", b""))
+    blob = gzip.compress(content)
+    most = {"blob": len(blob), "unpacked": len(content), "entries": 2, "ratio": -(-len(content) // len(blob))}[limit]
+    store, stricter = (FileStore(tmp_path, limits=replace(Limits(), **{limit: n})) for n in (most, most - 1))
+    assert (await publish(store, blob)).size
+    assert f"with --max-{limit}" in await refused(stricter, blob)
+    store.close()
+    stricter.close()
 
 
 async def test_content_that_compresses_beyond_belief_is_refused_once_it_is_large(store, tmp_path, monkeypatch):
