@@ -21,6 +21,11 @@ _SHOWN_KEYS = frozenset({"scope", "service", "mount", "from", "digest", "n", "la
 # A TLS alert, as the ssl module tells it.
 _ALERT = re.compile(r"\[SSL: \w+\] (?:\w+ alert )?(?P<what>.*?)(?: \(\S+\))?")
 
+# The address of a connection that failed, and the line of an answer that is none, as the libraries below tell them.
+_ADDRESS = re.compile(r"\('(?P<host>[^']+)', (?P<port>\d+)")
+_LINE = re.compile(r"b'(.*)'")
+_LINE_SHOWN = 200
+
 
 class Unanswered(RegistryError):
     """The registry gave no (whole) answer. `temporary` tells whether another try may help."""
@@ -70,6 +75,12 @@ def unanswered(method: str, url: URL, error: BaseException) -> Unanswered:
     return Unanswered(f'{method.title()} "{shown(url)}": {reason}', temporary=temporary)
 
 
+def broken_off(error: BaseException) -> Unanswered:
+    """The error of an answer that is not whole: its beginning was there, so the address is no news."""
+    reason, temporary = _reason(error)
+    return Unanswered(reason, temporary=temporary)
+
+
 def _reason(error: BaseException) -> tuple[str, bool]:
     """A sentence about a transport error, and whether another try may help."""
     temporary = True
@@ -89,7 +100,8 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         case OSError():
             text = _system(error)
         case aiohttp.ClientResponseError():
-            text, temporary = f"malformed HTTP response: {error.message}", False
+            text = f"net/http: HTTP/1.x transport connection broken: {_malformed(error.message)}"
+            temporary = False
         case _:
             text, temporary = str(error) or type(error).__name__, False
     return text, temporary
@@ -110,7 +122,7 @@ def _unconnected(
             temporary = error.os_error.errno == socket.EAI_AGAIN
             return f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}", temporary
         case _:
-            dialled = f"dial tcp {error.host}:{error.port}: connect: {_system(error.os_error)}"
+            dialled = f"dial tcp {_dialled(error)}: connect: {_system(error.os_error)}"
             is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
             return f"proxyconnect tcp: {dialled}" if is_proxy else dialled, True
 
@@ -120,12 +132,37 @@ def _tls(error: OSError) -> str:
         return f"tls: failed to verify certificate: {_certificate(error)}"
     reason = getattr(error, "reason", None) or str(error)
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-        return "http: server gave HTTP response to HTTPS client (plain HTTP needs spec.insecure: true)"
+        return "http: server gave HTTP response to HTTPS client"
     return f"tls: {reason}"
 
 
 def _certificate(error: Exception) -> str:
-    return getattr(error, "verify_message", "") or str(error) if isinstance(error, ssl.SSLError) else str(error)
+    """In the words of Go where the ssl module knows as much."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"x509: {_VERDICTS.get(error.verify_code) or error.verify_message.rpartition(', ')[2].rstrip('.')}"
+    return str(error)
+
+
+# By the codes of X509_STORE_CTX_get_error(3).
+_VERDICTS = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority") | dict.fromkeys(
+    (9, 10), "certificate has expired or is not yet valid"
+)
+
+
+def _dialled(error: aiohttp.ClientConnectorError) -> str:
+    """The address that was connected to, as the system tells it, or else the name."""
+    address = _ADDRESS.search(str(error.os_error))
+    host, port = (address["host"], address["port"]) if address else (error.host, error.port)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _malformed(message: str) -> str:
+    """One line about an answer that is no HTTP: what came instead, where that is told."""
+    what = message.partition("\n")[0].rstrip(":")
+    line = _LINE.search(message)
+    if what == "Bad status line" and line is not None and not line[1].startswith("HTTP/"):
+        return f'malformed HTTP response "{line[1][:_LINE_SHOWN]}"'
+    return what[:_LINE_SHOWN]
 
 
 def _system(error: OSError) -> str:

@@ -21,7 +21,8 @@ from ocisource.domain.proxies import DIRECT, Environment
 from ocisource.registry import places
 from ocisource.registry.certificates import Certificates
 from ocisource.registry.challenges import Challenge, parse_challenges, usable
-from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
+from ocisource.registry.encodings import inflated, is_packed
+from ocisource.registry.errors import Unanswered, broken_off, refusal, shown, unanswered
 from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
 from ocisource.registry.origins import Origins
 from ocisource.registry.pools import Pools
@@ -306,13 +307,19 @@ async def _read(response: aiohttp.ClientResponse, bound: int) -> bytes:
     return bytes(body)
 
 
-async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises Unanswered where it breaks off."""
+async def chunks(response: aiohttp.ClientResponse, *, unpacked: bool = True) -> AsyncIterator[bytes]:
+    """The body as it arrives, `unpacked` where the server packed it unasked. Raises Unanswered where it breaks off."""
+    pieces = _arriving(response)
+    async for piece in inflated(pieces) if unpacked and is_packed(response.headers) else pieces:
+        yield piece
+
+
+async def _arriving(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     while True:
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise unanswered(response.method, response.url, error) from error
+            raise broken_off(error) from error
         if not chunk:
             return
         yield chunk

@@ -247,14 +247,14 @@ def test_a_name_that_does_not_resolve_is_said_clearly(code, said, temporary):
     assert found.temporary is temporary
 
 
-async def test_plain_http_where_https_was_expected_says_what_to_set(registry):
+async def test_plain_http_where_https_was_expected_says_so(registry):
     """A registry on loopback is found by either scheme; anywhere else this is what people read."""
     url = URL(f"https://{registry.address}/v2/")
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientError) as caught:
             await session.get(url)
     said = str(unanswered("GET", url, caught.value))
-    assert said.endswith("server gave HTTP response to HTTPS client (plain HTTP needs spec.insecure: true)")
+    assert said.endswith('/v2/": http: server gave HTTP response to HTTPS client')
 
 
 @pytest.mark.parametrize("registry", ["host:99999", "a" * 64 + ".example", "a..example", "[::1"])
@@ -299,7 +299,7 @@ async def test_finding_the_scheme_shows_no_credentials(client, to):
 async def test_a_certificate_that_nobody_vouches_for_is_refused_without_insecure(certificate, client, to):
     async with RegistryServer(tls=certificate) as registry:
         registry.push("team/app", "1", b"layer")
-        with pytest.raises(RegistryError, match="tls: failed to verify certificate: self"):
+        with pytest.raises(RegistryError, match="x509: certificate signed by unknown authority"):
             await client.resolve(to(registry, credentials=USER), "1")
         assert registry.asked == []
 
@@ -399,4 +399,5 @@ async def test_a_long_error_page_is_cut(registry, client, to):
     registry.fault = when("/tags/list", answer(403, "x" * 100_000))
     with pytest.raises(RegistryError) as caught:
         await client.tags(to(registry))
-    assert len(str(caught.value)) < 1300
+    # As much as the original reads of it. A condition's message is shorter still (B17).
+    assert str(caught.value).endswith("unexpected status code 403 Forbidden: " + "x" * 65_536)
