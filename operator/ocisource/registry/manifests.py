@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -77,7 +77,7 @@ class Child:
 @dataclass(frozen=True)
 class Document:
     """A manifest (`layers`) or an index (`children`); `is_index` tells which. `artifact_type` falls back to the
-    media type of the config."""
+    media type of the config. `broken` says what is wrong with the entries that are left out, where that is allowed."""
 
     media_type: str
     is_index: bool
@@ -85,6 +85,7 @@ class Document:
     layers: tuple[Descriptor, ...] = ()
     children: tuple[Child, ...] = ()
     artifact_type: str = ""
+    broken: tuple[str, ...] = ()
 
 
 def sha256(content: bytes) -> str:
@@ -107,9 +108,9 @@ def parse_platform(text: str) -> Platform:
     return Platform(os, architecture, variant, version)
 
 
-async def read_document(content: bytes, content_type: str = "") -> Document:
+async def read_document(content: bytes, content_type: str = "", *, forgiving: bool = False) -> Document:
     """As `parse_document`, and a large one beside the loop, which is everybody's."""
-    return await _read(partial(parse_document, content, content_type), len(content))
+    return await _read(partial(parse_document, content, content_type, forgiving=forgiving), len(content))
 
 
 async def read_tags(content: bytes) -> list[str]:
@@ -121,8 +122,9 @@ async def _read(parse: Callable[[], Parsed], size: int) -> Parsed:
     return parse() if size < LARGE else await asyncio.to_thread(parse)
 
 
-def parse_document(content: bytes, content_type: str = "") -> Document:
-    """The manifest or index in `content`, which the registry says is of `content_type`."""
+def parse_document(content: bytes, content_type: str = "", *, forgiving: bool = False) -> Document:
+    """The manifest or index in `content`, which the registry says is of `content_type`. A `forgiving` reader gets the
+    good layers or children of one that has broken ones as well."""
     declared = _declared(content_type)
     if declared in _SCHEMA_1:
         raise RegistryError(f"unsupported MediaType: {quoted(declared)}, see {_WHY_NO_SCHEMA_1}")
@@ -131,18 +133,33 @@ def parse_document(content: bytes, content_type: str = "") -> Document:
     is_index = _is_index(fields, media_type, declared)
     annotations = _annotations(fields)
     media_type = media_type or declared
+    broken: list[str] | None = [] if forgiving else None
     if is_index:
-        children = tuple(_child(item, f"manifests[{n}]") for n, item in enumerate(_list(fields, "manifests")))
-        return Document(media_type, is_index, annotations, children=children)
+        children = tuple(_entries(fields, "manifests", _child, broken))
+        return Document(media_type, is_index, annotations, children=children, broken=tuple(broken or ()))
     config = fields.get("config")
     config_type = "" if config is None else _descriptor(config, "config").media_type
     return Document(
         media_type,
         is_index,
         annotations,
-        layers=tuple(_descriptor(item, f"layers[{n}]") for n, item in enumerate(_list(fields, "layers"))),
+        layers=tuple(_entries(fields, "layers", _descriptor, broken)),
         artifact_type=_text(fields, "artifactType", "") or config_type,
+        broken=tuple(broken or ()),
     )
+
+
+def _entries(
+    fields: Mapping[str, Any], name: str, read: Callable[[Any, str], Parsed], broken: list[str] | None
+) -> Iterator[Parsed]:
+    """What `read` makes of each entry of the list. What is wrong with one goes to `broken`, if there is such a list."""
+    for number, item in enumerate(_list(fields, name)):
+        try:
+            yield read(item, f"{name}[{number}]")
+        except RegistryError as error:
+            if broken is None:
+                raise
+            broken.append(str(error))
 
 
 def is_told_otherwise(content_type: str) -> bool:

@@ -88,12 +88,14 @@ class Signatures:
     async def _legacy(self) -> AsyncIterator[Evidence]:
         tag = self.digest.replace(":", "-") + ".sig"
         try:
-            document = await self._manifest(tag, missing_ok=True)
+            document = await self._tagged(tag, SIGNATURE_BYTES)
         except RegistryError as error:
             yield _unreadable("legacy signatures", error)
             return
         if document is None:
             return
+        if document.broken:
+            yield _left_out("legacy signatures", document)
         layers = [layer for layer in document.layers if layer.media_type == SIMPLE_SIGNING]
         payloads: dict[str, bytes] = {}  # layers may share a blob; each has annotations of its own
         for number, layer in enumerate(layers[:SIGNATURES], start=1):
@@ -131,8 +133,8 @@ class Signatures:
         name = f"bundle {child.descriptor.digest[:19]}"
         try:
             document = await self._manifest(child.descriptor.digest)
-            layers = [layer for layer in document.layers if layer.media_type.startswith(BUNDLE)] if document else []
-            if document is None or (not layers and child.artifact_type in _UNTOLD):
+            layers = [layer for layer in document.layers if layer.media_type.startswith(BUNDLE)]
+            if not layers and child.artifact_type in _UNTOLD:
                 return  # some other referrer
             if len(layers) != 1:
                 raise RegistryError(f"it has {len(layers)} bundle layers instead of one")
@@ -144,7 +146,7 @@ class Signatures:
         name = f"signature {child.descriptor.digest[:19]}"
         try:
             document = await self._manifest(child.descriptor.digest)
-            if document is None or (document.artifact_type != NOTATION and child.artifact_type in _UNTOLD):
+            if document.artifact_type != NOTATION and child.artifact_type in _UNTOLD:
                 return  # some other referrer
             if document.artifact_type != NOTATION:
                 raise RegistryError(f"its manifest is not of the type {NOTATION}")
@@ -189,6 +191,8 @@ class Signatures:
                 index = await _index(reply)
                 for child in index.children if index is not None else ():
                     yield child
+                if index is not None and index.broken:
+                    yield _left_out("referrers", index)
                 following = next_page(reply, self.access) if index is not None else None
             except RegistryError as error:
                 yield _unreadable("referrers", error)
@@ -201,26 +205,37 @@ class Signatures:
     async def _tagged_referrers(self) -> AsyncIterator[Child | Unreadable]:
         tag = self.digest.replace(":", "-")
         try:
-            document = await self._manifest(tag, missing_ok=True, bound=MANIFEST_BYTES)
+            document = await self._tagged(tag, MANIFEST_BYTES)
         except RegistryError as error:
             yield _unreadable(f"referrers at tag {tag[:19]}", error)
             return
-        for child in document.children if document is not None else ():
+        if document is None:
+            return
+        for child in document.children:
             yield child
+        if document.broken:
+            yield _left_out(f"referrers at tag {tag[:19]}", document)
 
-    async def _manifest(
-        self, reference: str, *, missing_ok: bool = False, bound: int = SIGNATURE_BYTES
-    ) -> Document | None:
-        path = f"/v2/{self.access.repository.path}/manifests/{reference}"
-        accept = f"{OCI_MANIFEST},{OCI_INDEX}" if reference.startswith("sha256:") else ACCEPT
-        reply = await self.transport.fetch(self.access, "GET", path, accept=accept, bound=bound)
-        if reply.status == 404 and missing_ok:
+    async def _tagged(self, tag: str, bound: int) -> Document | None:
+        """What stands at the tag, None for nothing: a list of signatures, in which a broken one hides no other."""
+        reply = await self._get(f"manifests/{tag}", ACCEPT, bound)
+        if reply.status == 404:
             return None
         if reply.status != 200:
             raise reply.refused()
-        if reference.startswith("sha256:") and sha256(reply.body) != reference:
+        return await read_document(reply.body, reply.headers.get("Content-Type", ""), forgiving=True)
+
+    async def _manifest(self, digest: str) -> Document:
+        reply = await self._get(f"manifests/{digest}", f"{OCI_MANIFEST},{OCI_INDEX}", SIGNATURE_BYTES)
+        if reply.status != 200:
+            raise reply.refused()
+        if sha256(reply.body) != digest:
             raise RegistryError("the manifest does not match its digest")
         return await read_document(reply.body, reply.headers.get("Content-Type", ""))
+
+    async def _get(self, what: str, accept: str, bound: int) -> Reply:
+        path = f"/v2/{self.access.repository.path}/{what}"
+        return await self.transport.fetch(self.access, "GET", path, accept=accept, bound=bound)
 
     async def _blob(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > SIGNATURE_BYTES:
@@ -234,6 +249,10 @@ def _unreadable(name: str, error: RegistryError) -> Unreadable:
     return Unreadable(name, str(error), unanswered=is_unanswered(error))
 
 
+def _left_out(name: str, document: Document) -> Unreadable:
+    return Unreadable(name, f"{len(document.broken)} of them cannot be read: {document.broken[0]}")
+
+
 def _may_hold_bundle(child: Child) -> bool:
     return child.artifact_type.startswith(BUNDLE) or child.artifact_type in _UNTOLD
 
@@ -245,7 +264,7 @@ async def _index(reply: Reply) -> Document | None:
     if reply.status != 200:
         raise reply.refused()
     try:
-        document = await read_document(reply.body, reply.headers.get("Content-Type", ""))
+        document = await read_document(reply.body, reply.headers.get("Content-Type", ""), forgiving=True)
     except RegistryError:
         return None
     return document if document.is_index else None

@@ -338,8 +338,7 @@ async def test_a_second_page_that_fails_loses_nothing_of_the_first(registry, cli
 
 
 @pytest.mark.parametrize("broken", [5, {}, {"digest": "sha256:x", "size": 1}, {"digest": sha256(b""), "size": -1}])
-async def test_a_listing_with_a_broken_entry_is_no_listing(registry, client, to, signed, broken):
-    """The tag stands for it: what the registry's clients wrote there."""
+async def test_a_broken_entry_hides_nothing_that_the_tag_tells(registry, client, to, signed, broken):
     registry.attach(APP, signed, b"bundle")
     registry.tag_referrers(APP, signed)
     registry.fault = when("/referrers/", listing(broken))

@@ -177,6 +177,37 @@ async def test_what_the_api_does_not_list_is_found_by_the_tag(registry, client, 
     assert [one.content for one in await _all(client, to(registry), signed)] == [b"listed", b"tagged"]
 
 
+SHA512 = {"mediaType": MANIFEST, "digest": "sha512:" + "0" * 128, "size": 1}
+
+
+@pytest.mark.parametrize("place", ["referrers", "tag"])
+async def test_an_entry_that_cannot_be_read_hides_no_other_of_the_list(registry, client, to, signed, place):
+    """signatures.md rule 3: a registry may list what is addressed in ways that we do not know."""
+    registry.attach("team/app", signed, b"bundle")
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [SHA512, *registry.referrers("team/app", signed)]}
+    if place == "referrers":
+        registry.fault = when("/referrers/", answer(200, json.dumps(document), {"Content-Type": INDEX}))
+    else:
+        registry.manifest("team/app", signed.replace(":", "-"), document, INDEX)
+        registry.fault = when("/referrers/", answer(404))
+    found, broken = await _all(client, to(registry), signed)
+    assert found.content == b"bundle"
+    assert broken.reason.startswith("1 of them cannot be read: ")
+    assert "sha512" in broken.reason
+
+
+async def test_a_legacy_layer_that_cannot_be_read_hides_no_other(registry, client, to, signed):
+    """signatures.md rule 3."""
+    tag = registry.sign_legacy("team/app", signed, [(b"payload", {})])
+    document = json.loads(registry.repositories["team/app"].manifests[tag][1])
+    document["layers"].insert(0, {**SHA512, "mediaType": document["layers"][0]["mediaType"]})
+    registry.manifest("team/app", signed.replace(":", "-") + ".sig", document)
+    broken, found = await _all(client, to(registry), signed)
+    assert found.payload == b"payload"
+    assert broken.reason.startswith("1 of them cannot be read: ")
+    assert not broken.unanswered
+
+
 @pytest.mark.parametrize("subject", [None, {"mediaType": MANIFEST, "digest": sha256(b"other"), "size": 1}])
 async def test_what_a_bundle_refers_to_is_for_its_statement_to_say(registry, client, to, signed, subject):
     """As in the original: nothing of the manifest is signed, and where there is no API it may say nothing."""
