@@ -120,11 +120,15 @@ class Election:
         """Renews until that is impossible. Raises LeadershipLostError, in time for nobody else to lead before."""
         while True:
             await self._with.sleep(min(self._terms.retry_period, self._left()))
-            await self._try(min(self._terms.renew_deadline / 2, self._left()))
+            if self.leads():  # else there is no time to ask, and what went wrong before is what to tell
+                await self._try(min(self._terms.renew_deadline / 2, self._left()))
             if not self.leads():
-                holder = self._candidacy.holder
-                why = f"it is held by {holder}" if holder not in ("", self._candidacy.identity) else str(self._problem)
-                raise LeadershipLostError(f"{self._lease} is lost: {why}")
+                raise LeadershipLostError(f"{self._lease} is lost: {self._loss()}")
+
+    def _loss(self) -> str:
+        if self._candidacy.holder not in ("", self._candidacy.identity):
+            return f"it is held by {self._candidacy.holder}"
+        return str(self._problem or "this process stood still for too long")
 
     async def release(self) -> None:
         """Lets the next one lead at once, if this process leads. Never raises."""
