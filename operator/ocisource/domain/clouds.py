@@ -14,19 +14,23 @@ from ocisource.domain.errors import CloudError
 from ocisource.domain.proxies import Proxy
 
 PUBLIC_ECR = "public.ecr.aws"
+_PUBLIC_ECRS = frozenset({PUBLIC_ECR, "ecr-public.aws.com"})
+"""The second one answers by IPv6, too."""
 
+# Patterns are shown to users, as the original shows its own.
 _ECR = re.compile(
-    r"[0-9]+\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
-    r"(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|sc2s\.sgov\.gov|c2s\.ic\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov|on\.aws)"
+    r"^[0-9]+\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
+    r"(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|on\.aws|on\.amazonwebservices\.com\.cn"
+    r"|sc2s\.sgov\.gov|c2s\.ic\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$"
 )
-_ACR = re.compile(r".+\.(azurecr\.io|azurecr\.cn|azurecr\.de|azurecr\.us)")
-_GAR = re.compile(r"((.+\.)?gcr\.io)|(.+-docker\.pkg\.dev)|(docker\.s3nsregistry\.fr)")
+_ACR = re.compile(r"^.+\.(azurecr\.io|azurecr\.cn|azurecr\.de|azurecr\.us)$")
+_GAR = re.compile(r"^(((.+\.)?gcr\.io)|(.+-docker\.pkg\.dev)|(docker\.s3nsregistry\.fr))$")
 
-_ROLE = re.compile(r"arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}")
-_DIRECTORY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,252}")
-_EMAIL = re.compile(r"[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com")
+_ROLE = re.compile(r"^arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}$", re.ASCII)
+_DIRECTORY = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,252}$")
+_EMAIL = re.compile(r"^[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com$")
 _FEDERATION = re.compile(
-    r"projects/[0-9]{1,30}/locations/global/workloadIdentityPools/[^/]{1,100}/providers/[^/]{1,100}"
+    r"^projects/\d{1,30}/locations/global/workloadIdentityPools/[^/]{1,100}/providers/[^/]{1,100}$", re.ASCII
 )
 
 ROLE_ARN = "eks.amazonaws.com/role-arn"
@@ -50,7 +54,7 @@ class CloudAccess:
 
 def ecr_region(registry: str) -> str:
     """The AWS region of a private ECR registry, or PUBLIC_ECR. Raises CloudError for any other host."""
-    if registry == PUBLIC_ECR:
+    if registry in _PUBLIC_ECRS:
         return PUBLIC_ECR
     found = _ECR.fullmatch(registry)
     if not found:
