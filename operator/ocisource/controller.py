@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocisource.domain import durations
+from ocisource.domain import durations, telling
 from ocisource.domain import status as s
 from ocisource.domain.errors import ClusterError, Conflict, Failure, NotFound, StoreError
 from ocisource.domain.reviews import Reviews
@@ -184,7 +184,7 @@ class Controller:
     async def _conclude(self, key: Key, obj: dict[str, Any], source: Source, report: s.Report) -> Result:
         before = s.parse_status(obj)
         written = await self._write(key, obj, lambda found: s.concluded(source, found, report, self._desk.clock()))
-        for event in s.events(source, before, report):
+        for event in telling.events(source, before, report):
             self._tell(key, written, event, report.failure)
         if report.failure is None and report.stored is None:  # a log line is all that a pass without news leaves (J9)
             logger.info("artifact up-to-date with remote revision: '%s'", report.resolved, extra=about(*key))
@@ -211,12 +211,14 @@ class Controller:
             removed = await self._desk.store.remove(*key)
         except StoreError as error:
             failure = Failure(None, error.reason, str(error))
-            self._tell(key, obj, s.addressed(source, s.Event(s.WARNING, failure.reason, failure.message)), failure)
+            self._tell(
+                key, obj, telling.addressed(source, s.Event(s.WARNING, failure.reason, failure.message)), failure
+            )
             await self._write(key, obj, lambda found: s.undeleted(source, found, self._desk.clock()))
             return Result(failed=True)
         if removed:
             message = "garbage collected artifacts for deleted resource"
-            self._tell(key, obj, s.addressed(source, s.Event(s.NORMAL, "GarbageCollectionSucceeded", message)))
+            self._tell(key, obj, telling.addressed(source, s.Event(s.NORMAL, "GarbageCollectionSucceeded", message)))
         if set(obj["metadata"].get("finalizers") or ()) - {FINALIZER}:  # others still have to do with it, and see it
             obj = await self._write(key, obj, lambda found: s.deleted(source, found, self._desk.clock()))
         await self._desk.objects.remove_finalizer(obj)

@@ -1,9 +1,9 @@
-"""(previous status, report of a pass, generation, now) → next status and events. Everything a client sees of a pass
-is decided here, once, at its end (flux-compat B5 to B21)."""
+"""(previous status, report of a pass, generation, now) → next status. What a client sees of a pass is decided here,
+once, at its end (flux-compat B5 to B20); what it is told is in telling.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ocisource.domain import conditions as c
 from ocisource.domain.content import EMPTY, Artifact, Revision
 from ocisource.domain.errors import Failure
-from ocisource.domain.source import GROUP, LayerSelector, Source
+from ocisource.domain.source import LayerSelector, Source
 
 NORMAL, WARNING = "Normal", "Warning"
 
@@ -281,41 +281,3 @@ def is_ready(status: Status) -> bool:
     """Whether Ready=True."""
     ready = status.condition(c.READY)
     return ready is not None and ready.status == c.TRUE
-
-
-def events(source: Source, found: Status, report: Report) -> Iterator[Event]:
-    """What to tell about the pass (flux-compat B21, less J9)."""
-    return (addressed(source, event) for event in _news(source, found, report))
-
-
-def addressed(source: Source, event: Event) -> Event:
-    """The event with what the object's annotations say to those who receive it."""
-    return replace(event, annotations=MappingProxyType({**event.annotations, **source.event_annotations}))
-
-
-def _news(source: Source, found: Status, report: Report) -> Iterator[Event]:
-    if report.collected:
-        yield Event(NORMAL, "GarbageCollectionSucceeded", f"garbage collected {report.collected} artifacts")
-    if report.damage:
-        yield Event(WARNING, "ArtifactVerificationFailed", f"failed to verify integrity of artifact: {report.damage}")
-    yield from report.notes
-    if report.failure is not None:
-        yield Event(WARNING, report.failure.reason, report.failure.message)
-        return
-    stored = report.stored
-    if stored is not None and (found.artifact is None or found.artifact.digest != stored.digest):
-        yield _stored_event(source, stored, "NewArtifact")
-    elif found.condition(c.FETCH_FAILED) or found.condition(c.STORAGE_OPERATION_FAILED):
-        artifact = stored or report.kept
-        if artifact is not None:
-            yield _stored_event(source, artifact, c.SUCCEEDED)
-
-
-def _stored_event(source: Source, artifact: Artifact, reason: str) -> Event:
-    message = f"stored artifact with revision '{artifact.revision}' from '{source.url}'"
-    origin = artifact.metadata.get("org.opencontainers.image.source")
-    origin_revision = artifact.metadata.get("org.opencontainers.image.revision")
-    if origin and origin_revision:
-        message += f", origin source '{origin}', origin revision '{origin_revision}'"
-    annotations = {f"{GROUP}/revision": artifact.revision, f"{GROUP}/digest": artifact.digest}
-    return Event(NORMAL, reason, message, MappingProxyType(annotations))

@@ -11,6 +11,7 @@ import pytest
 import fakes.sources
 from ocisource.domain import conditions as c
 from ocisource.domain import status as s
+from ocisource.domain import telling
 from ocisource.domain.content import Artifact, Revision
 from ocisource.domain.errors import Failure
 from ocisource.domain.source import LayerSelector, Source, Verify
@@ -319,7 +320,7 @@ def test_a_status_survives_writing_and_reading() -> None:
 
 
 def events(found: s.Status, report: s.Report, source: Source = SOURCE) -> list[tuple[str, str, str]]:
-    return [(event.type, event.reason, event.message) for event in s.events(source, found, report)]
+    return [(event.type, event.reason, event.message) for event in telling.events(source, found, report)]
 
 
 def test_a_new_artifact_is_told_with_its_origin() -> None:
@@ -334,7 +335,7 @@ def test_a_new_artifact_is_told_with_its_origin() -> None:
 def test_the_event_carries_revision_digest_and_the_annotations_for_receivers() -> None:
     source = replace(SOURCE, event_annotations=MappingProxyType({"event.toolkit.fluxcd.io/team": "a"}))
 
-    (event,) = s.events(source, s.Status(), a_report(resolved=OLD, stored=artifact(OLD)))
+    (event,) = telling.events(source, s.Status(), a_report(resolved=OLD, stored=artifact(OLD)))
 
     assert dict(event.annotations) == {
         "event.toolkit.fluxcd.io/team": "a",
@@ -350,7 +351,7 @@ def test_every_event_carries_the_annotations_for_receivers() -> None:
     note = s.Event(s.NORMAL, "AuthenticationFailed", "auth secret 's' not found")
     report = a_report(damage="artifact has no digest", collected=2, notes=(note,), failure=NO_ANSWER)
 
-    assert [dict(event.annotations) for event in s.events(source, ready_status(), report)] == [annotations] * 4
+    assert [dict(event.annotations) for event in telling.events(source, ready_status(), report)] == [annotations] * 4
 
 
 def test_a_recovery_without_new_content_is_told_as_success() -> None:
@@ -424,4 +425,4 @@ def test_a_pass_that_ended_with_the_verdict_says_nothing_of_an_artifact() -> Non
     assert status.artifact is None
 
     recovered = replace(s.Status(), conditions=(c.Condition(c.FETCH_FAILED, c.TRUE, "R", "m"),))
-    assert list(s.events(SOURCE, recovered, report)) == []
+    assert list(telling.events(SOURCE, recovered, report)) == []
