@@ -144,7 +144,7 @@ def test_a_flag_beats_its_variable_and_the_variable_beats_the_default() -> None:
         ("--leader-election-lease-duration=30s", "longer than --leader-election-renew-deadline"),
         ("--watch-label-selector=shard in a", "'key in (a, b)'"),
         ("--debug-addr=6060", "such as :9090"),
-        ("--artifact-digest-algo=blake3", "must be one of sha256, sha384, sha512, sha1"),
+        ("--artifact-digest-algo=md5", "must be one of sha256, sha384, sha512, blake3, sha1"),
         ("--default-service-account=a", "--feature-gates=ObjectLevelWorkloadIdentity=true"),
     ],
 )

@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "artifact-digest-algo",
             "sha256",
-            values.one_of("sha256", "sha384", "sha512", "sha1"),
+            values.one_of("sha256", "sha384", "sha512", "blake3", "sha1"),
             "algorithm of the digests in status.artifact",
         ),
     ),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import blake3
 
 SHA256 = "sha256"
+BLAKE3 = "blake3"
 
 # Hex digits of each algorithm.
-_DIGITS = {SHA256: 64, "sha384": 96, "sha512": 128, "sha1": 40}
+_DIGITS = {SHA256: 64, "sha384": 96, "sha512": 128, BLAKE3: 64, "sha1": 40}
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -18,11 +23,17 @@ class Digester:
 
     def __init__(self, algorithm: str) -> None:
         self._algorithm = algorithm
-        self._hash = hashlib.new(algorithm)
+        self._hash = _blake3() if algorithm == BLAKE3 else hashlib.new(algorithm)
         self.update = self._hash.update
 
     def __str__(self) -> str:
         return f"{self._algorithm}:{self._hash.hexdigest()}"
+
+
+def _blake3() -> blake3.blake3:
+    import blake3  # noqa: PLC0415 - a process pays for what it uses
+
+    return blake3.blake3()
 
 
 def algorithm_of(digest: str) -> str:
