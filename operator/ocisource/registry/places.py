@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from yarl import URL
 
 from ocisource.domain.access import Access
-from ocisource.domain.errors import RegistryError
+from ocisource.domain.errors import RegistryError, quoted
 from ocisource.registry.errors import shown
 
 MAX_REDIRECTS = 10
@@ -90,11 +90,15 @@ def hop(method: str, url: URL, location: str, access: Access) -> URL:
         host = target.host
     except ValueError:
         target, host = url, None
-    if target.scheme not in ("https", "http") or not host:
+    if target.scheme not in ("https", "http"):
+        raise RegistryError(f'{method.title()} "{shown(target)}": unsupported protocol scheme {quoted(target.scheme)}')
+    if not host:
         raise RegistryError(f'{method.title()} "{shown(url)}": the redirect leads to no HTTP address')
     if url.scheme == "https" and target.scheme == "http" and not access.insecure:
         raise RegistryError(f'{method.title()} "{shown(target)}": redirect from https to plain http refused')
-    _refuse_private(f'{method.title()} "{shown(target)}": redirect', host, access)
+    if _is_off_limits(host, access):
+        way = f"redirect from {quoted(own_host(access))} to private/link-local host {quoted(host)}"
+        raise RegistryError(f'{method.title()} "{shown(target)}": SSRF protection: {way} denied')
     return target
 
 
@@ -114,38 +118,42 @@ def stays(status: int, url: URL, location: str) -> bool:
 def external(address: str, access: Access, *, plain: bool) -> URL:
     """The address of a blob outside of the registry (a descriptor's `urls`). Raises RegistryError where our rules
     forbid it: https, or http where the registry itself is `plain`; no private address but the registry's own host."""
-    return _judged(f"external layer URL {address!r}", address, access, plain=plain)
+    return _judged("foreign layer URL", address, access, plain=plain)
 
 
 def realm(address: str, access: Access, *, plain: bool) -> URL:
     """The address of a token server, which will be shown credentials: https, or http where the registry itself is
     `plain`; a private address only where it is the registry's own host and port, this machine by its name where the
     registry is on it. Raises RegistryError."""
-    what = f"invalid realm in www-authenticate: realm {address!r}"
+    what = "invalid realm in www-authenticate: realm"
     url = _judged(what, address, access, plain=plain)
     host = url.host or ""
     if not is_public(host) and not is_registry(url, access) and not is_beside(host, access):
-        raise RegistryError(f"{what}: host {host!r} is a private or link-local address")
+        raise RegistryError(f"{what} host {quoted(host)} is a private or link-local address")
     return url
 
 
 def _judged(what: str, address: str, access: Access, *, plain: bool) -> URL:
+    """In the words of the original."""
     try:
-        url = URL(address, encoded=True).with_user(None)
+        url = URL(address, encoded=True)
         host = url.host
     except ValueError:
-        raise RegistryError(f"{what} is not a URL") from None
-    if not host or url.scheme not in ("https", "http"):
-        raise RegistryError(f"{what} must be an https URL (or http for insecure registries)")
+        raise RegistryError(f"{what} {quoted(address)} is not a URL") from None
+    if url.scheme not in ("https", "http"):
+        forms = "must be https (or http for insecure registries)"
+        raise RegistryError(f"{what} scheme {quoted(url.scheme)} not allowed; {forms}")
+    if not host:
+        raise RegistryError(f"{what} {quoted(address)} is not a URL")
     if url.scheme == "http" and not plain:
-        raise RegistryError(f"{what}: http is not allowed for a secure registry; use https")
-    _refuse_private(what, host, access)
-    return url
+        raise RegistryError(f'{what} scheme "http" not allowed for a secure registry; use https')
+    if _is_off_limits(host, access):
+        raise RegistryError(f"{what} host {quoted(host)} is a private or link-local address")
+    return url.with_user(None)
 
 
-def _refuse_private(what: str, host: str, access: Access) -> None:
-    if not is_public(host) and not is_own_host(host, access) and not is_beside(host, access):
-        raise RegistryError(f"{what} to the private or link-local host {host!r} refused")
+def _is_off_limits(host: str, access: Access) -> bool:
+    return not is_public(host) and not is_own_host(host, access) and not is_beside(host, access)
 
 
 def own_host(access: Access) -> str:

@@ -4,12 +4,12 @@ distribution-spec token authentication, and its OAuth2 form for identity tokens)
 from __future__ import annotations
 
 import base64
-import json
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from yarl import URL
@@ -20,6 +20,7 @@ from ocisource.flight import Flight
 from ocisource.registry import places
 from ocisource.registry.challenges import Challenge
 from ocisource.registry.errors import Unauthorized, refusal
+from ocisource.registry.jsontext import first_value
 from ocisource.registry.retries import Clock
 
 # How many repositories' tokens are kept; beyond, the one not used for longest costs a request when it comes back.
@@ -29,6 +30,9 @@ _LONGEST_SECONDS = 86_400.0
 _CLIENT_ID = "oci-source-operator"
 # What we say ourselves, whatever the realm has in its query.
 _OURS = frozenset({"scope", "service"})
+
+# What is not all there, where it is the whole text that counts.
+_ENDS = re.compile("(unexpected )?EOF")
 
 V = TypeVar("V")
 
@@ -142,7 +146,8 @@ class Tokens:
         """The token server's answer."""
         address = challenge.parameters.get("realm", "")
         if not address:
-            raise RegistryError("malformed www-authenticate, missing realm")
+            told = " ".join(f"{name}:{value}" for name, value in sorted(challenge.parameters.items()) if value)
+            raise RegistryError(f"malformed www-authenticate, missing realm: map[{told}]")
         url = places.realm(address, access, plain=plain)
         scopes = _scopes(access, challenge)
         service = challenge.parameters.get("service", "")
@@ -184,13 +189,13 @@ def _scopes(access: Access, challenge: Challenge) -> list[str]:
 
 def _read(body: bytes) -> tuple[str, float]:
     try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
+        document = first_value(body)
+    except RegistryError as error:
+        raise Unauthorized(_ENDS.sub("unexpected end of JSON input", str(error))) from error
     if not isinstance(document, dict):
         raise Unauthorized("the token server's answer is not a JSON object")
     token = document.get("access_token") or document.get("token")
-    if not isinstance(token, str) or not token.isprintable() or not token.isascii():
+    if not isinstance(token, str) or not token or not token.isprintable() or not token.isascii():
         raise Unauthorized("no token in bearer response")
     seconds = document.get("expires_in")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST_SECONDS:

@@ -190,7 +190,7 @@ async def test_external_urls_are_asked_without_credentials_after_the_registry(cl
 )
 async def test_external_urls_lead_to_public_http_only(registry, client, to, spool, url):
     wanted = Descriptor("x/y", sha256(SMALL), len(SMALL), urls=(url,))
-    with pytest.raises(RegistryError, match="external layer URL"):
+    with pytest.raises(RegistryError, match=r"^foreign layer URL"):
         await client.blob(to(registry), wanted, spool)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from aiohttp import web
@@ -192,9 +193,12 @@ async def test_the_token_may_have_either_name(client, to, key):
     [
         ({}, "no token in bearer response"),
         ({"token": 5}, "no token in bearer response"),
+        ({"token": ""}, "no token in bearer response"),
         ({"token": "a\r\nX-Evil: 1"}, "no token in bearer response"),
-        ("<html>", "the token server's answer is not a JSON object"),
+        ("<html>", "invalid character '<' looking for beginning of value"),
         ("[]", "the token server's answer is not a JSON object"),
+        ("", "unexpected end of JSON input"),
+        ('{"token":', "unexpected end of JSON input"),
         ("x" * 100_000, "larger than 65536 bytes"),
     ],
 )
@@ -485,3 +489,17 @@ def test_of_several_challenges_the_first_that_can_be_met_is_taken():
     assert found is not None
     assert found.scheme == "bearer"
     assert usable(parse_challenges(["Negotiate"])) is None
+
+
+@pytest.mark.parametrize(
+    ("challenge", "told"),
+    [
+        ("Bearer", "map[]"),
+        ('Bearer service="svc",realm=""', "map[service:svc]"),
+        ('Bearer service="svc",Scope="x",a="b"', "map[a:b scope:x service:svc]"),
+    ],
+)
+async def test_a_challenge_without_a_realm_is_told_as_the_original_tells_it(registry, client, to, challenge, told):
+    registry.fault = when("/v2/", answer(401, headers={"WWW-Authenticate": challenge}))
+    with pytest.raises(RegistryError, match=f"^{re.escape(f'malformed www-authenticate, missing realm: {told}')}$"):
+        await client.resolve(to(registry), "1")
