@@ -18,8 +18,9 @@ from ocisource.registry import places
 from ocisource.registry.encodings import is_packed
 from ocisource.registry.errors import Unanswered, shown
 from ocisource.registry.limits import MIB
+from ocisource.registry.replies import chunks
 from ocisource.registry.retries import Retries
-from ocisource.registry.transport import Transport, chunks
+from ocisource.registry.transport import Transport
 
 # A large blob is hashed and written by a thread, this much at a time, while the next bytes arrive.
 _BATCH_BYTES = 1 * MIB

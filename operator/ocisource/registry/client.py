@@ -39,9 +39,10 @@ from ocisource.registry.manifests import (
     read_tags,
     sha256,
 )
+from ocisource.registry.replies import Reply
 from ocisource.registry.retries import STATUSES, Clock, Sleep
 from ocisource.registry.signatures import Signatures
-from ocisource.registry.transport import Reply, Transport
+from ocisource.registry.transport import Transport
 
 _PAGE_SIZE = 1000
 # What may stand in a tag as it is.

@@ -11,7 +11,7 @@ from ocisource.domain.access import Access
 from ocisource.domain.errors import RegistryError
 from ocisource.registry import places
 from ocisource.registry.errors import shown
-from ocisource.registry.transport import Reply
+from ocisource.registry.replies import Reply
 
 _WHOLE = re.compile(r"<[^>]*>")
 _LINK = re.compile(r"<(?P<target>[^<>]*)>(?P<parameters>[^<,]*)")

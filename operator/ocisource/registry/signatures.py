@@ -19,7 +19,8 @@ from ocisource.registry.errors import is_unanswered
 from ocisource.registry.limits import MANIFEST_BYTES, SIGNATURE_BYTES, SIGNATURES
 from ocisource.registry.links import next_page
 from ocisource.registry.manifests import ACCEPT, OCI_INDEX, OCI_MANIFEST, Child, Document, read_document, sha256
-from ocisource.registry.transport import Reply, Transport
+from ocisource.registry.replies import Reply
+from ocisource.registry.transport import Transport
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle"

@@ -11,7 +11,6 @@ from time import monotonic
 from urllib.parse import urlencode
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from ocisource.domain.access import Access
@@ -21,11 +20,11 @@ from ocisource.domain.proxies import DIRECT, Environment
 from ocisource.registry import places
 from ocisource.registry.certificates import Certificates
 from ocisource.registry.challenges import Challenge, parse_challenges, usable
-from ocisource.registry.encodings import inflated, is_packed
-from ocisource.registry.errors import Unanswered, broken_off, refusal, shown, unanswered
-from ocisource.registry.limits import ERROR_BYTES, TOKEN_BYTES, Limits
+from ocisource.registry.errors import Unanswered, refusal, shown, unanswered
+from ocisource.registry.limits import TOKEN_BYTES, Limits
 from ocisource.registry.origins import Origins
 from ocisource.registry.pools import Pools
+from ocisource.registry.replies import Reply, some, whole
 from ocisource.registry.retries import STATUSES, Clock, Pauses, Retries, Sleep
 from ocisource.registry.tokens import BASIC, TokenRequest, Tokens
 from ocisource.registry.ways import Ways
@@ -33,22 +32,6 @@ from ocisource.registry.ways import Ways
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What a proxy answers by itself: it wants to be shown other credentials, or does not reach the server.
 _OF_PROXIES = frozenset({407, 502, 503, 504})
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole answer. `url` is where it came from, after redirects; `length` is the Content-Length, if given."""
-
-    method: str
-    url: URL
-    status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes
-    length: int | None
-
-    def refused(self) -> RegistryError:
-        """The error that this answer stands for."""
-        return refusal(self.method, self.url, self.status, self.body)
 
 
 @dataclass(frozen=True)
@@ -105,7 +88,7 @@ class Transport:
         headers = {"Accept": accept} if accept else {}
 
         async def once() -> Reply:
-            return await _whole(await self._exchange(access, method, path, headers), bound)
+            return await whole(await self._exchange(access, method, path, headers), bound)
 
         return await _patiently(once, self.retries() if tries else None)
 
@@ -143,7 +126,7 @@ class Transport:
                     response = await self._exchange(access, "GET", source, headers)
                 if response.status in (200, 206):
                     return response
-                body = await _some(response)
+                body = await some(response)
             except Unanswered as error:
                 if not (error.temporary and await retries.another()):
                     raise
@@ -174,7 +157,7 @@ class Transport:
             raise
         if other is None:
             return response
-        await _some(response)
+        await some(response)
         return await self._follow(send, other)
 
     async def _follow(self, send: _Send, authorization: str | None) -> aiohttp.ClientResponse:
@@ -187,7 +170,7 @@ class Transport:
                 return response
             if send.form is not None and not places.stays(response.status, url, location):
                 return response
-            await _some(response)
+            await some(response)
             target = places.hop(send.method, url, location, send.access)
             if send.realm_plain is not None:
                 target = places.realm(str(target), send.access, plain=send.realm_plain)
@@ -227,7 +210,7 @@ class Transport:
     async def _knock(self, access: Access, origin: str) -> bool:
         send = _Send("GET", places.address(origin, "/v2/"), access)
         response = await self._once(send, send.url, None)
-        body = await _some(response)
+        body = await some(response)
         if response.status in _OF_PROXIES and self._ways.to(send.url, access).http_proxy is not None:
             raise Unanswered(str(refusal("GET", send.url, response.status, body)), temporary=response.status != 407)
         # A TLS server answers plain HTTP with 400, and one that wants TLS redirects to it.
@@ -241,7 +224,7 @@ class Transport:
         to see for those who say who they are."""
         send = _Send("GET", places.address(await self._origins.of(access), "/v2/"), access)
         response = await self._follow(send, None)
-        await _some(response)
+        await some(response)
         if response.status not in (200, 401) or not places.same_origin(response.url, send.url):
             return None
         return _challenge(response) or BASIC
@@ -251,7 +234,7 @@ class Transport:
         send = _Send(request.method, request.url, access, {}, request.form, request.plain)
 
         async def once() -> Reply:
-            return await _whole(await self._follow(send, request.authorization), TOKEN_BYTES)
+            return await whole(await self._follow(send, request.authorization), TOKEN_BYTES)
 
         reply = await _patiently(once, self.retries())
         return reply.status, reply.body
@@ -273,53 +256,3 @@ async def _patiently(once: Callable[[], Awaitable[Reply]], retries: Retries | No
         wanting = retries is not None and reply.status in STATUSES
         if retries is None or not (wanting and await retries.another(reply.headers.get("Retry-After", ""))):
             return reply
-
-
-async def _whole(response: aiohttp.ClientResponse, bound: int) -> Reply:
-    """The answer with its body. More than `bound` bytes are an error, of an error's body just its start is kept."""
-    try:
-        if response.status >= 400:
-            body = await _some(response)
-        else:
-            body = await _read(response, bound)
-            if len(body) > bound:
-                raise RegistryError(f"{response.method} {shown(response.url)}: the answer is larger than {bound} bytes")
-    finally:
-        response.release()
-    return Reply(response.method, response.url, response.status, response.headers, body, response.content_length)
-
-
-async def _some(response: aiohttp.ClientResponse) -> bytes:
-    """The start of the body; the connection is given back."""
-    try:
-        return (await _read(response, ERROR_BYTES))[:ERROR_BYTES]
-    finally:
-        response.release()
-
-
-async def _read(response: aiohttp.ClientResponse, bound: int) -> bytes:
-    """The body, or a little more than `bound` bytes of it."""
-    body = bytearray()
-    async for chunk in chunks(response):
-        body += chunk
-        if len(body) > bound:
-            break
-    return bytes(body)
-
-
-async def chunks(response: aiohttp.ClientResponse, *, unpacked: bool = True) -> AsyncIterator[bytes]:
-    """The body as it arrives, `unpacked` where the server packed it unasked. Raises Unanswered where it breaks off."""
-    pieces = _arriving(response)
-    async for piece in inflated(pieces) if unpacked and is_packed(response.headers) else pieces:
-        yield piece
-
-
-async def _arriving(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            chunk = await response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise broken_off(error) from error
-        if not chunk:
-            return
-        yield chunk
