@@ -223,7 +223,9 @@ def _annotations(fields: Mapping[str, Any], where: str = "") -> Mapping[str, str
     value = fields.get("annotations")
     if value is None:
         return EMPTY
-    annotations = _object(value, f"field {where}annotations")
+    # A null is an empty text for clients in Go.
+    given = _object(value, f"field {where}annotations")
+    annotations = {name: "" if text is None else text for name, text in given.items()}
     if not all(isinstance(text, str) for text in annotations.values()):
         raise RegistryError(f"field {where}annotations must hold strings only")
     return annotations
@@ -248,7 +250,8 @@ def _data(fields: Mapping[str, Any], where: str) -> bytes | None:
     if not text:
         return None
     try:
-        return base64.b64decode(text, validate=True)
+        # Clients in Go take lines of it, too.
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except ValueError:
         raise RegistryError(f"field {where}data must be base64") from None
 

@@ -263,6 +263,15 @@ async def test_what_follows_a_manifest_does_not_count(registry, client, to):
     assert (await client.manifest(to(registry), digest)).annotations == {"a": "\N{REPLACEMENT CHARACTER}"}
 
 
+def test_inline_content_may_come_in_lines_and_annotations_may_be_null():
+    """As in the original."""
+    lines = base64.encodebytes(bytes(100)).decode().replace("\n", "\r\n")
+    document = {"layers": [{**GOOD, "size": 100, "data": lines}], "annotations": {"a": None, "b": "c"}}
+    read = parse_document(json.dumps(document).encode(), MANIFEST)
+    assert read.layers[0].data == bytes(100)
+    assert dict(read.annotations) == {"a": "", "b": "c"}
+
+
 async def test_inline_content_of_another_size_is_refused(registry, client, to):
     content = b'{"layers": []}'
     child = {"mediaType": MANIFEST, "digest": sha256(content), "size": 3, "data": base64.b64encode(content).decode()}
