@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----")
+_BLOCK = re.compile(rb"^-----BEGIN ([A-Z0-9 ]+)-----", re.MULTILINE)
 
 # Each key, and the older name that stands in for it.
 _KEYS = (("tls.crt", "certFile"), ("tls.key", "keyFile"), ("ca.crt", "caFile"))
@@ -47,16 +47,42 @@ def parse_certificates(secret: str, data: Mapping[str, bytes]) -> TLS:
         raise SecretError(f"secret '{secret}' contains '{there}' but missing '{missing}'")
     if not certificate and not authority:
         raise SecretError(f"secret '{secret}' must contain either 'ca.crt' or both 'tls.crt' and 'tls.key'")
-    if certificate and not _CERTIFICATE.search(certificate):
-        raise SecretError(
-            "failed to parse TLS certificate and key: tls: failed to find any PEM data in certificate input"
-        )
-    if key and not _KEY.search(key):
-        raise SecretError("failed to parse TLS certificate and key: tls: failed to find any PEM data in key input")
+    if certificate and (problem := _no_certificate(_blocks(certificate)) or _no_key(_blocks(key))):
+        raise SecretError(f"failed to parse TLS certificate and key: tls: {problem}")
     authorities = tuple(_CERTIFICATE.findall(authority))
     if authority and not authorities:
         raise SecretError("failed to parse CA certificate")
     return TLS(_digest(certificate, key, *authorities), authorities, certificate, key)
+
+
+def _blocks(pem: bytes) -> list[str]:
+    """What the PEM blocks are called."""
+    return [label.decode("ascii") for label in _BLOCK.findall(pem)]
+
+
+def _no_certificate(blocks: list[str]) -> str:
+    """Why there is no certificate among the blocks, as Go's crypto/tls says it; "" if there is one."""
+    if "CERTIFICATE" in blocks:
+        return ""
+    if not blocks:
+        return "failed to find any PEM data in certificate input"
+    if len(blocks) == 1 and blocks[0].endswith("PRIVATE KEY"):
+        found = "but did find a private key; PEM inputs may have been switched"
+        return f"failed to find certificate PEM data in certificate input, {found}"
+    skipped = f"after skipping PEM blocks of the following types: [{' '.join(blocks)}]"
+    return f'failed to find "CERTIFICATE" PEM block in certificate input {skipped}'
+
+
+def _no_key(blocks: list[str]) -> str:
+    """The same of a private key."""
+    if any(label.endswith("PRIVATE KEY") for label in blocks):
+        return ""
+    if not blocks:
+        return "failed to find any PEM data in key input"
+    if blocks == ["CERTIFICATE"]:
+        return "found a certificate rather than a key in the PEM for the private key"
+    skipped = f"after skipping PEM blocks of the following types: [{' '.join(blocks)}]"
+    return f'failed to find PEM block with type ending in "PRIVATE KEY" in key input {skipped}'
 
 
 def _digest(*parts: bytes) -> str:

@@ -85,13 +85,21 @@ def _show(context: ssl.SSLContext, tls: TLS) -> None:
         # Whoever asks for a password on the terminal would wait for ever.
         context.load_cert_chain(f"/proc/self/fd/{file}", password="")
     except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None)
-        told = _MISTAKES.get(
-            reason or "", f"tls: {reason or 'the key cannot be read; one with a password is of no use'}"
-        )
-        raise SecretError(f"failed to parse TLS certificate and key: {told}") from None
+        raise SecretError(f"failed to parse TLS certificate and key: {_mistake(tls, error)}") from None
     finally:
         os.close(file)
+
+
+def _mistake(tls: TLS, error: Exception) -> str:
+    """What is wrong, in the words that clients of this API know."""
+    reason = getattr(error, "reason", None) or ""
+    if reason in _MISTAKES:
+        return _MISTAKES[reason]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=tls.certificate.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        return "x509: malformed certificate"
+    return "tls: failed to parse private key (one with a password is of no use)"
 
 
 _MISTAKES = {

@@ -3,6 +3,7 @@ the first such proxy: the library is one that few need."""
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,18 @@ class _Connector(ProxyConnector):
             refusal = NoWay(f"socks connect: {error}", temporary=error.error_code not in _REFUSALS)
             raise aiohttp.ClientConnectorError(req.connection_key, refusal) from error
         except (ProxyConnectionError, ProxyTimeoutError) as error:
-            failure = NoWay(f"socks connect: {error}", temporary=True)
+            why = _system(error.__cause__) if isinstance(error.__cause__, OSError) else "i/o timeout"
+            told = f"socks connect: dial tcp {self._proxy_host}:{self._proxy_port}: connect: {why}"
+            failure = NoWay(told, temporary=True)
             raise aiohttp.ClientConnectorError(req.connection_key, failure) from error
         except ssl.SSLCertVerificationError as error:
             raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
         except ssl.SSLError as error:
             raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
+
+
+def _system(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def connector(proxy: Proxy, **settings: Any) -> aiohttp.TCPConnector:

@@ -36,7 +36,8 @@ def test_several_authorities_are_several():
     assert found.authorities == (AUTHORITY.strip(), CERTIFICATE.strip())
 
 
-PAIR_FAILS = "failed to parse TLS certificate and key: tls: failed to find any PEM data in"
+PAIR = "failed to parse TLS certificate and key: tls: "
+PAIR_FAILS = f"{PAIR}failed to find any PEM data in"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,32 @@ PAIR_FAILS = "failed to parse TLS certificate and key: tls: failed to find any P
         ({"ca.crt": b"hush"}, "failed to parse CA certificate"),
         ({"tls.crt": b"hush", "tls.key": KEY}, f"{PAIR_FAILS} certificate input"),
         ({"tls.crt": CERTIFICATE, "tls.key": b"hush"}, f"{PAIR_FAILS} key input"),
+        # As recorded beside the original: tls_pair_swapped, tls_pair_public_key; the others are of the same library.
+        (
+            {"tls.crt": KEY, "tls.key": CERTIFICATE},
+            (
+                f"{PAIR}failed to find certificate PEM data in certificate input, but did find a private key; "
+                "PEM inputs may have been switched"
+            ),
+        ),
+        (
+            {"tls.crt": KEY + KEY, "tls.key": KEY},
+            (
+                f'{PAIR}failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the '
+                "following types: [PRIVATE KEY PRIVATE KEY]"
+            ),
+        ),
+        (
+            {"tls.crt": CERTIFICATE, "tls.key": CERTIFICATE},
+            f"{PAIR}found a certificate rather than a key in the PEM for the private key",
+        ),
+        (
+            {"tls.crt": CERTIFICATE, "tls.key": b"-----BEGIN PUBLIC KEY-----\naHVzaA==\n-----END PUBLIC KEY-----\n"},
+            (
+                f'{PAIR}failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM '
+                "blocks of the following types: [PUBLIC KEY]"
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_used_has_the_text_that_clients_know(data, said):

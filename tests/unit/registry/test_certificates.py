@@ -118,11 +118,11 @@ async def test_insecure_with_an_authority_still_judges_certificates(client, to):
         ),
         (
             material(b"", PAIR.certificate, PAIR.key.replace(b"M", b"N", 1)),
-            "failed to parse TLS certificate and key: tls: ",
+            "failed to parse TLS certificate and key: tls: failed to parse private key",
         ),
         (
             material(b"", PAIR.certificate.replace(b"M", b"N", 1), PAIR.key),
-            "failed to parse TLS certificate and key: tls: ",
+            "failed to parse TLS certificate and key: x509: malformed certificate",
         ),
     ],
 )
@@ -136,7 +136,7 @@ async def test_material_that_cannot_be_used_is_told_before_anybody_is_asked(clie
 
 async def test_a_key_with_a_password_is_told_and_nobody_waits_for_the_password(client):
     key = Authority.encrypted(PAIR.key, b"hush")
-    with pytest.raises(SecretError, match="failed to parse TLS certificate and key: tls: "):
+    with pytest.raises(SecretError, match="failed to parse TLS certificate and key: tls: failed to parse private key"):
         await client.prepare(material(b"", PAIR.certificate, key))
 
 
