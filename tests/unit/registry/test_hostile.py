@@ -4,6 +4,7 @@ never in the way of a good signature that is within the bounds. All over real HT
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -278,11 +279,18 @@ async def test_a_digest_that_the_header_tells_is_not_that_of_the_bytes(registry,
         await client.manifest(to(registry), digest)
 
 
-async def test_a_compressed_answer_is_not_unpacked(registry, client, to, signed):
-    """So that a kilobyte is never a gigabyte."""
-    registry.sign_legacy(APP, signed, [(b"payload", {})])
-    registry.fault = when(".sig", headers({"Content-Encoding": "gzip"}))
-    assert good(await found(client, to(registry), signed)) == [b"payload"]
+async def test_a_packed_answer_is_unpacked_within_the_bounds_and_hides_no_other(registry, client, to, signed):
+    """D3, and rule 6: a kilobyte is never a gigabyte."""
+    registry.attach(APP, signed, b"bundle")
+    packed = gzip.compress(b" " * (32 << 20))
+
+    async def bomb(_: web.Request, __: Proceed) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": MANIFEST})
+
+    registry.fault = when(".sig", bomb)
+    evidence = await found(client, to(registry), signed)
+    assert good(evidence) == [b"bundle"]
+    assert told(evidence)["legacy signatures"].endswith("the answer is larger than 1048576 bytes")
 
 
 # A referrers API that is none
