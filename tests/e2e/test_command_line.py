@@ -102,7 +102,7 @@ def test_what_is_not_there_is_neither_yes_nor_no(key: KeyPair, repository: Repos
 
 @pytest.mark.parametrize("form", [JWS, COSE])
 def test_notation_is_judged_by_a_trust_policy(notation: Notation, image: Image, form: str, tmp_path: Path) -> None:
-    notary, stranger = (Notary.create(Window(NOW - 3600, NOW + 86400)) for _ in range(2))
+    notary, stranger = (Notary.create(Window(NOW - 86400, NOW + 86400)) for _ in range(2))
     notation.sign(image.reference, notary, form)
     for name, one in (("root.crt", notary), ("stranger.crt", stranger)):
         (tmp_path / name).write_bytes(one.root_pem())

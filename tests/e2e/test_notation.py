@@ -208,7 +208,7 @@ def test_notation_accepts_what_our_notary_makes(
     notation: Notation, repository: Repository, image: Image, kind: Kind, form: str
 ) -> None:
     notary = Notary.create(WINDOW, kind=kind, authorities=1)
-    order = order_for(image, expiry=NOW + 3600, more={"com.example.may": "be understood"})
+    order = order_for(image, expiry=NOW + 86400, more={"com.example.may": "be understood"})
     attach(repository, order, notary, form)
     assert notation.verify(image.reference, trust_policy(identities=[IDENTITY]), {"ca/store": notary.root}) == ""
 
@@ -243,7 +243,7 @@ def test_notation_accepts_our_signing_authority(
         {"content_type": "application/json"},
         {"scheme": "notary.x509.other"},
         {"expiry": NOW - 30},
-        {"expiry": NOW + 60, "unmark": (PREFIX + "expiry",)},
+        {"expiry": NOW + 86400, "unmark": (PREFIX + "expiry",)},
         {"leave_out": (PREFIX + "signingTime",)},
         {"more": {PREFIX + "verificationPlugin": "example"}, "mark": (PREFIX + "verificationPlugin",)},
     ],

@@ -138,7 +138,8 @@ def test_any_entry_is_a_key_or_a_trust_error_that_names_it(content):
         message = "" if read_keys("pub", {"cosign.pub": content}).keyring.keys else "no key and no error"
     except TrustError as error:
         message = str(error)
-    assert message == "" or message.startswith("secret 'pub' entry 'cosign.pub': ")
+    named = "secret 'pub' entry 'cosign.pub': "
+    assert message == "" or message.startswith((named, f"PEM decoding failed: {named}"))
 
 
 @settings(max_examples=60)

@@ -21,11 +21,13 @@ Put = Callable[[str, bytes], Path]
 
 NOTATION = ("--provider", "notation")
 NOW = time.time()
+# A whole run of all tests fits into it.
+WINDOW = Window(NOW - 86400, NOW + 86400)
 
 
 @pytest.fixture(scope="module")
 def notary() -> Notary:
-    return Notary.create(Window(NOW - 3600, NOW + 3600))
+    return Notary.create(WINDOW)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,7 @@ def test_both_envelopes_are_accepted(signed: str, verify: Verify, trusted: tuple
 
 
 def test_another_certificate_is_told_as_such(verify: Verify, put: Put) -> None:
-    other = Notary.create(Window(NOW - 3600, NOW + 3600))
+    other = Notary.create(WINDOW)
     policy, certificate = put("policy.json", trust_policy()), put("other.crt", other.root_pem())
 
     said = verify("notation", *NOTATION, "--trust-policy", policy, "--certificate", certificate)
@@ -72,7 +74,7 @@ def test_another_certificate_is_told_as_such(verify: Verify, put: Put) -> None:
 @pytest.mark.parametrize(("level", "told"), [("skip", "skips verification"), ("audit", "does not lead to a trusted")])
 def test_a_policy_that_asks_for_no_verdict_gives_none(level: str, told: str, verify: Verify, put: Put) -> None:
     """The operator would let it pass without SourceVerified (flux-compat H7); this command answers another question."""
-    other = Notary.create(Window(NOW - 3600, NOW + 3600))
+    other = Notary.create(WINDOW)
     stores = {"stores": (), "identities": ()} if level == "skip" else {}
     policy = put("policy.json", trust_policy(level=level, **stores))
 
@@ -89,7 +91,7 @@ def test_certificates_that_ask_for_a_look_at_their_revocation_are_told_as_such(
 ) -> None:
     """Under strict nobody is asked yet, so it fails closed (signatures.md, "Notation")."""
     place = x509.DistributionPoint([x509.UniformResourceIdentifier("http://crl.example/1")], None, None, None)
-    asking = Notary.create(Window(NOW - 3600, NOW + 3600), more=[(x509.CRLDistributionPoints([place]), False)])
+    asking = Notary.create(WINDOW, more=[(x509.CRLDistributionPoints([place]), False)])
     digest = registry.content.push(APP, "asking", layer({"app.yaml": b"version: 5\n"}))
     order = Order(MANIFEST, digest, len(registry.content.found(APP).manifests[digest][1]), NOW - 60)
     registry.content.attach(APP, digest, asking.sign(order), media_type=JWS, artifact_type=SIGNATURE)
