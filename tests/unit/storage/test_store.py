@@ -293,6 +293,21 @@ async def test_a_digest_that_says_nothing_counts_as_damage(store, tmp_path, dige
     assert files(tmp_path) == []
 
 
+async def test_a_damaged_tarball_that_cannot_be_removed_is_told(store, tmp_path, monkeypatch):
+    """C2: without a reason, since the API has no condition for it."""
+    stored = await publish(store, BLOB)
+    (tmp_path / stored.path).write_bytes(b"something else")
+
+    def kept(path, **_):
+        raise OSError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "unlink", kept)
+    with pytest.raises(StoreError) as told:
+        await store.damage("default", "app", DIGEST, stored.digest, stored.size)
+    assert str(told.value).startswith("failed to remove artifact after digest mismatch: ")
+    assert told.value.reason == ""
+
+
 ALGORITHMS = ["sha256", "sha384", "sha512", "blake3", "sha1"]
 
 
