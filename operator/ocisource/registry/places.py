@@ -85,15 +85,11 @@ def is_registry(url: URL, access: Access) -> bool:
 def hop(method: str, url: URL, location: str, access: Access) -> URL:
     """The next address of a redirect. Raises RegistryError where our rules forbid to go there: only HTTP, no step
     down from https unless `insecure`, no private address but the registry's own host."""
-    try:
-        target = URL(urljoin(str(url), location), encoded=True).with_user(None)
-        host = target.host
-    except ValueError:
-        target, host = url, None
+    target = _target(url, location)
+    if target is None or not (host := target.host):
+        raise RegistryError(f'{method.title()} "{shown(url)}": the redirect leads to no HTTP address')
     if target.scheme not in ("https", "http"):
         raise RegistryError(f'{method.title()} "{shown(target)}": unsupported protocol scheme {quoted(target.scheme)}')
-    if not host:
-        raise RegistryError(f'{method.title()} "{shown(url)}": the redirect leads to no HTTP address')
     if url.scheme == "https" and target.scheme == "http" and not access.insecure:
         raise RegistryError(f'{method.title()} "{shown(target)}": redirect from https to plain http refused')
     if _is_off_limits(host, access):
@@ -104,15 +100,22 @@ def hop(method: str, url: URL, location: str, access: Access) -> URL:
 
 def leads_to_tls(url: URL, location: str) -> bool:
     """Whether a redirect leads to https."""
-    return urljoin(str(url), location).startswith("https://")
+    target = _target(url, location)
+    return target is not None and target.scheme == "https"
 
 
 def stays(status: int, url: URL, location: str) -> bool:
     """Whether a redirect says to send the same once more, to the same server."""
+    target = _target(url, location)
+    return status in (307, 308) and target is not None and same_origin(url, target)
+
+
+def _target(url: URL, location: str) -> URL | None:
+    """Where a redirect leads; None where what it says is no address."""
     try:
-        return status in (307, 308) and same_origin(url, URL(urljoin(str(url), location), encoded=True))
+        return URL(urljoin(str(url), location), encoded=True).with_user(None)
     except ValueError:
-        return False
+        return None
 
 
 def external(address: str, access: Access, *, plain: bool) -> URL:

@@ -108,3 +108,14 @@ def test_the_origin_is_scheme_host_and_port():
     assert places.same_origin(URL("https://a.example/x"), URL("https://a.example:443/y"))
     for other in ("http://a.example/x", "https://a.example:444/x", "https://b.example/x"):
         assert not places.same_origin(URL("https://a.example/x"), URL(other))
+
+
+def test_what_is_no_address_leads_nowhere():
+    """Whatever a server writes there, it is judged and not stumbled over."""
+    url = URL("http://registry.example/v2/")
+    for location in ("https://[", "https://x:99999/"):
+        assert not places.leads_to_tls(url, location)
+        assert not places.stays(307, url, location)
+        with pytest.raises(RegistryError, match="the redirect leads to no HTTP address"):
+            places.hop("GET", url, location, _access("registry.example"))
+    assert places.leads_to_tls(url, "HTTPS://registry.example/v2/")
