@@ -24,9 +24,12 @@ class Threads:
         await self._places.acquire()
         outcome: Future[V] = Future()
         outcome.set_running_or_notify_cancel()
-        threading.Thread(target=_settle, args=(outcome, work), name=self._name, daemon=True).start()
         done = asyncio.wrap_future(outcome)
         done.add_done_callback(self._ended)
+        try:
+            threading.Thread(target=_settle, args=(outcome, work), name=self._name, daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left: that is this work's end, not the place's
+            outcome.set_exception(error)
         return await asyncio.shield(done)
 
     def _ended(self, done: asyncio.Future[V]) -> None:

@@ -64,6 +64,19 @@ async def test_an_error_that_nobody_waits_for_is_nobodys() -> None:
     assert await threads.run(lambda: True)
 
 
+async def test_a_thread_that_cannot_begin_takes_no_place_with_it() -> None:
+    """As where a container may have no more of them, or no more memory for one."""
+    threads = Threads("cloud", 1)
+    before = threading.stack_size(1 << 46)
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await threads.run(lambda: None)
+    finally:
+        threading.stack_size(before)
+
+    assert await asyncio.wait_for(threads.run(lambda: "next"), 10) == "next"
+
+
 def test_a_process_ends_without_waiting_for_a_cloud() -> None:
     program = """
 import asyncio, threading
