@@ -46,10 +46,10 @@ def _errors(body: bytes) -> list[str]:
     """The `errors` of the body, each as `CODE: message[; detail]`. What is of another type counts as empty."""
     try:
         document = json.loads(lenient(body), parse_int=_number, parse_float=_number, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        errors = _field(document, "errors")
+        return [_error(error) for error in errors] if isinstance(errors, list) else []
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply to be read or printed
         return []
-    errors = _field(document, "errors")
-    return [_error(error) for error in errors] if isinstance(errors, list) else []
 
 
 def _error(error: Any) -> str:
