@@ -23,12 +23,14 @@ async def inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     begun = False  # an answer to HEAD has no body to be packed
     async for piece in pieces:
         rest, begun = piece, True
-        while rest and not inflate.eof:
+        while rest:
+            if inflate.eof:  # RFC 1952, 2.2: several members are the content one after the other
+                inflate = zlib.decompressobj(_GZIP)
             try:
                 content = inflate.decompress(rest, MIB)
             except zlib.error:
                 raise RegistryError("gzip: invalid header") from None
-            rest = inflate.unconsumed_tail
+            rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             if content:
                 yield content
     if begun and not inflate.eof:

@@ -64,3 +64,14 @@ async def test_what_only_says_that_it_is_packed_is_refused(registry, client, to,
     registry.fault = when("/tags/list", chain(PACKED, replaced(body)))
     with pytest.raises(RegistryError, match=said):
         await client.tags(to(registry))
+
+
+async def test_several_members_are_one_content(registry, client, to):
+    """RFC 1952, 2.2; what follows and is none is as wrong as if it came first."""
+    registry.push("team/app", "1.0.0", b"layer")
+    members = gzip.compress(b'{"tags":["1.') + gzip.compress(b'0.0"]}')
+    registry.fault = when("/tags/list", chain(PACKED, replaced(members)))
+    assert await client.tags(to(registry)) == ("1.0.0",)
+    registry.fault = when("/tags/list", chain(PACKED, replaced(members + b"more")))
+    with pytest.raises(RegistryError, match=r"^gzip: invalid header$"):
+        await client.tags(to(registry))
