@@ -71,12 +71,15 @@ def _refuse_repeated_keys(path: str, root: yaml.Node) -> None:
         if isinstance(node, yaml.SequenceNode):
             pending += node.value
         elif isinstance(node, yaml.MappingNode):
-            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            for index, key in enumerate(keys):
-                if key.value in {earlier.value for earlier in keys[:index]}:
+            keys: set[str] = set()
+            for key, value in node.value:
+                pending.append(value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if key.value in keys:
                     line = key.start_mark.line + 1
                     raise BadInput(f"{path}:{line}: {key.value} stands there twice: take one of them out")
-            pending += [value for _, value in node.value]
+                keys.add(key.value)
 
 
 def _each(place: str, content: Mapping[str, Any]) -> Iterator[Document]:
