@@ -55,6 +55,7 @@ def entries(stream: Unpacked, most: int, check: Callable[[], None]) -> Iterator[
             break
         offset += BLOCK
         if found.kind in extensions.KINDS:
+            check()  # one may take as long as many members
             extension.merge(found.kind, _content(stream, offset, found.size))
             offset += found.size + -found.size % BLOCK
             continue

@@ -27,6 +27,7 @@ def unfolded(
 ) -> tuple[int, int, int] | None:
     """Where the whole file begins, its size, and where the member ends; None if the member is not sparse. `header` says
     what is stored of it, from `offset` on. Raises LayerError, also for a file that is larger than the limits allow."""
+    check()  # a map may take as long as many members
     if header.kind == OLD:
         if not header.gnu:
             raise invalid()

@@ -21,6 +21,9 @@ _IGNORE_FILE = IGNORE_FILE.encode()
 _LONGEST_PART = 255
 _LONGEST_NAME = 4095
 
+# What must not stand in a name. Readers end one at a NUL, so it would be another one than the rules were held against.
+_NOWHERE = (b"\\", b"../", b"\0")
+
 # One letter for each type in the order in which Go's FileMode prints them.
 _LETTERS = "dLDpSugct"
 _SPECIAL = ((0o4000, "u"), (0o2000, "g"), (0o1000, "t"))
@@ -55,7 +58,7 @@ def shown(name: bytes) -> str:
 
 def plant(stream: Unpacked, limits: Limits, check: Callable[[], None]) -> Tree:
     """The tree of the layer in the stream. Raises LayerError for the first member that breaks a rule."""
-    builder = _Builder(limits)
+    builder = _Builder(stream, limits)
     for entry in entries(stream, limits.entries, check):
         builder.add(entry)
     return Tree(builder.root, tuple(builder.dropped_links), builder.dropped, frozenset(builder.ignoring))
@@ -63,7 +66,7 @@ def plant(stream: Unpacked, limits: Limits, check: Callable[[], None]) -> Tree:
 
 def _parts(name: bytes) -> list[bytes]:
     """The parts of a valid name, `.` and empty ones left out. Raises LayerError for an invalid one."""
-    if not name or name[0] == 0x2F or b"\\" in name or b"../" in name or len(name) > _LONGEST_NAME:
+    if not name or name[0] == 0x2F or any(part in name for part in _NOWHERE) or len(name) > _LONGEST_NAME:
         raise _invalid_name(name)
     parts = name.split(b"/")
     if b"" in parts or b"." in parts:
@@ -83,13 +86,15 @@ def _invalid_name(name: bytes) -> LayerError:
 
 
 class _Builder:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, stream: Unpacked, limits: Limits) -> None:
         self.root: Folder = {}
         self.dropped_links: list[str] = []
         self.dropped = 0
         self.ignoring: set[tuple[bytes, ...]] = set()
+        self._stream = stream
         self._limits = limits
         self._count = 0
+        self._linked_bytes = 0
         # Members of one folder mostly follow each other.
         self._last_parts: list[bytes] = []
         self._last_folder = self.root
@@ -136,6 +141,9 @@ class _Builder:
                 f"tar file entry {shown(name)} is a hard link to {shown(target)}, "
                 "which is not an earlier regular file of the archive"
             )
+        # The tarball has the content once for each link, so it counts as often.
+        self._linked_bytes += node.size
+        self._stream.admit(self._linked_bytes)
         return node
 
     def _folder(self, parts: list[bytes], name: bytes) -> Folder:

@@ -16,8 +16,10 @@ import pytest
 
 from ocisource.domain.errors import LayerError
 from ocisource.storage import limits, spool, unpacking
+from ocisource.storage.draft import Abandoned
 from ocisource.storage.limits import Limits
 from ocisource.storage.store import FileStore
+from ocisource.storage.tree import plant
 from unit.storage.layers import archived, block, layer, member, padded, publish, tar
 
 END = bytes(1024)
@@ -313,6 +315,29 @@ async def test_holes_count_as_content(tmp_path):
     store.close()
 
 
+async def test_a_name_does_not_go_on_behind_a_nul(store):
+    """Readers end it there: an ignore rule for `a` would be held against another name than the one they see."""
+    head = record("GNU.sparse.map=0,1\n") + record("GNU.sparse.numblocks=1\n") + record("GNU.sparse.name=a\0b\n")
+    blob = raw(
+        block(b"x", b"%011o\0" % len(head), b"x"), padded(head), block(b"c", b"00000000001\0"), padded(b"1"), END
+    )
+    assert await refused(store, blob) == 'tar contained invalid name error "a\\x00b"'
+
+
+@pytest.mark.parametrize("stream", [block(b"x", kind=b"x"), block(b"big", kind=b"S", magic=b"ustar  \0")])
+def test_work_that_was_given_up_ends_at_the_next_extended_header_or_map(tmp_path, stream):
+    """Each may be a MiB of numbers; what nobody waits for must not keep a core."""
+    unpacked = unpacking.Unpacked(str(tmp_path), Limits(), len(stream))
+    unpacked.append(stream)
+
+    def check():
+        raise Abandoned
+
+    with pytest.raises(Abandoned):
+        plant(unpacked, Limits(), check)
+    unpacked.close()
+
+
 async def test_a_header_whose_checksum_is_wrong_is_refused(store):
     good = bytearray(block(b"a"))
     good[0] = ord("b")
@@ -449,6 +474,18 @@ async def test_content_that_compresses_beyond_belief_is_refused_once_it_is_large
     assert "--max-ratio" in await refused(store, layer(("zeros", bytes(1 << 20))))
     monkeypatch.setattr(limits, "RATIO_FLOOR", 2 << 20)
     assert (await archived(store, tmp_path, layer(("zeros", bytes(1 << 20))))).content("zeros") == bytes(1 << 20)
+
+
+async def test_each_hard_link_counts_as_the_content_it_names(tmp_path):
+    """J7, J8: the tarball holds it as often."""
+    links = [(member(f"l{n}", kind=tarfile.LNKTYPE, link="a"), None) for n in range(3)]
+    content = tar(("a", bytes(10_000)), *links)
+    blob, most = gzip.compress(content), len(content) + 3 * 10_000
+    store, stricter = (FileStore(tmp_path, limits=Limits(unpacked=n)) for n in (most, most - 1))
+    assert (await publish(store, blob)).size
+    assert "--max-unpacked-size" in await refused(stricter, blob)
+    store.close()
+    stricter.close()
 
 
 async def test_members_without_content_do_not_go_on_for_ever(tmp_path):
