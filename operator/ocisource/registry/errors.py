@@ -98,7 +98,7 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         case OSError() if alert := _ALERT.fullmatch(error.strerror or ""):  # the server hung up on us, and says why
             text, temporary = f"remote error: tls: {alert['what']}", False
         case OSError():
-            text = _system(error)
+            text = system(error)
         case aiohttp.ClientResponseError():
             text = f"net/http: HTTP/1.x transport connection broken: {_malformed(error.message)}"
             temporary = False
@@ -119,10 +119,9 @@ def _unconnected(
         case aiohttp.ClientConnectorError(os_error=NoWay() as why):
             return str(why), why.temporary
         case aiohttp.ClientConnectorDNSError():
-            temporary = error.os_error.errno == socket.EAI_AGAIN
-            return f"dial tcp: lookup {error.host}: {'temporary failure' if temporary else 'no such host'}", temporary
+            return lookup(error.host, error.os_error)
         case _:
-            dialled = f"dial tcp {_dialled(error)}: connect: {_system(error.os_error)}"
+            dialled = f"dial tcp {_dialled(error)}: connect: {system(error.os_error)}"
             is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
             return f"proxyconnect tcp: {dialled}" if is_proxy else dialled, True
 
@@ -165,7 +164,14 @@ def _malformed(message: str) -> str:
     return what[:_LINE_SHOWN]
 
 
-def _system(error: OSError) -> str:
+def lookup(host: str, error: OSError) -> tuple[str, bool]:
+    """Why a name leads nowhere, and whether another try may help."""
+    temporary = error.errno == socket.EAI_AGAIN
+    return f"dial tcp: lookup {host}: {'temporary failure' if temporary else 'no such host'}", temporary
+
+
+def system(error: OSError) -> str:
+    """In the words of the system."""
     if error.errno is None:
         return str(error) or type(error).__name__
     if error.errno == errno.ETIMEDOUT:

@@ -3,14 +3,14 @@ the first such proxy: the library is one that few need."""
 
 from __future__ import annotations
 
-import os
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
-from ocisource.registry.errors import NoWay, Unanswered
+from ocisource.registry.errors import NoWay, Unanswered, lookup, system
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -42,9 +42,7 @@ class _Connector(ProxyConnector):
             refusal = NoWay(f"socks connect: {error}", temporary=error.error_code not in _REFUSALS)
             raise aiohttp.ClientConnectorError(req.connection_key, refusal) from error
         except (ProxyConnectionError, ProxyTimeoutError) as error:
-            why = _system(error.__cause__) if isinstance(error.__cause__, OSError) else "i/o timeout"
-            told = f"socks connect: dial tcp {self._proxy_host}:{self._proxy_port}: connect: {why}"
-            failure = NoWay(told, temporary=True)
+            failure = _undialled(self._proxy_host, self._proxy_port, error.__cause__)
             raise aiohttp.ClientConnectorError(req.connection_key, failure) from error
         except ssl.SSLCertVerificationError as error:
             raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
@@ -52,8 +50,13 @@ class _Connector(ProxyConnector):
             raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
 
 
-def _system(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+def _undialled(host: str, port: int, cause: BaseException | None) -> NoWay:
+    """Why there is no connection to the proxy, where `cause` is what the library below met with."""
+    if cause is not None and isinstance(cause.__cause__, socket.gaierror):
+        told, temporary = lookup(host, cause.__cause__)
+        return NoWay(f"socks connect: {told}", temporary=temporary)
+    why = system(cause) if isinstance(cause, OSError) else "i/o timeout"
+    return NoWay(f"socks connect: dial tcp {host}:{port}: connect: {why}", temporary=True)
 
 
 def connector(proxy: Proxy, **settings: Any) -> aiohttp.TCPConnector:

@@ -138,6 +138,13 @@ async def test_a_proxy_that_is_not_there_is_named(client, to, scheme):
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+async def test_a_proxy_whose_name_leads_nowhere_is_named(client, to, scheme):
+    access = to("registry.test", proxy=Proxy(scheme, "nowhere.invalid", 1080, "bob", "hush"))
+    with pytest.raises(RegistryError, match=r"dial tcp: lookup nowhere\.invalid: (no such host|temporary failure)$"):
+        await client.tags(access)
+
+
 @pytest.mark.parametrize(("server", "scheme"), [(ForwardProxy, "http"), (SocksProxy, "socks5")])
 async def test_a_registry_that_the_proxy_does_not_reach_is_tried_again(client, to, server, scheme):
     async with server(hosts={"registry.test:443": "127.0.0.1:1"}) as proxy:
