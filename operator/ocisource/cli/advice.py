@@ -32,6 +32,10 @@ _SIGN: dict[Mode, str] = {
 }
 
 
+# flux-compat C11
+_PLAIN = "server gave HTTP response to HTTPS client"
+
+
 @dataclass(frozen=True)
 class Terms:
     """How trust is spelt where it is given: flags here, fields of the object there."""
@@ -44,6 +48,7 @@ class Terms:
     certificate: str
     trust_policy: str
     credentials: str
+    insecure: str
     timeout: str
 
 
@@ -58,6 +63,7 @@ FLAGS = Terms(
     certificate="--certificate",
     trust_policy="--trust-policy",
     credentials="--registry-config",
+    insecure="--insecure",
     timeout="a longer --timeout",
 )
 
@@ -73,6 +79,7 @@ FIELDS = Terms(
     certificate="an entry of the Secret that ends in .crt or .pem",
     trust_policy="trustpolicy.json",
     credentials="the Secret of spec.secretRef",
+    insecure="spec.insecure: true",
     timeout="a longer spec.timeout",
 )
 
@@ -183,6 +190,8 @@ def _about_registry(source: Source, failure: Failure, terms: Terms) -> list[str]
             return [f"the registry asks who you are: give credentials with {terms.credentials}"]
         refused = f"the registry refuses the credentials in {terms.credentials}, or there are none for it"
         return [f"{refused} (helpers that a Docker config.json names are not asked)"]
+    if _PLAIN in failure.message:
+        return [f"the registry speaks plain HTTP, which needs {terms.insecure}"]
     if isinstance(cause, TimeoutError):
         return [f"the registry is slow or gone: try again, or with {terms.timeout}"]
     return []

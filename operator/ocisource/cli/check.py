@@ -82,10 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--secret-file", action="append", default=[], metavar="FILE", help="YAML with Secrets only")
     parser.add_argument("--output", metavar="DIR", help="write the tarballs to DIR/<namespace>/<name>.tar.gz")
     parser.add_argument(
-        "--platform", type=platform, default="linux/amd64", help="child of an index to take (default: %(default)s)"
+        "--platform", type=_platform, default="linux/amd64", help="child of an index to take (default: %(default)s)"
     )
     parser.add_argument("-o", dest="output_format", choices=("text", "json"), default="text", help="form of the report")
     return parser
+
+
+def _platform(text: str) -> str:
+    try:
+        return platform(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _gather(options: argparse.Namespace) -> tuple[list[tuple[str, Source]], FileSecrets, FileAccounts]:

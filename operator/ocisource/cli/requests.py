@@ -20,7 +20,7 @@ TRUST, ROOT, PULL = "trust", "root", "pull"
 """Names of the Secrets."""
 
 IDENTITY, ISSUER = "certificate-identity", "certificate-oidc-issuer"
-_FIELDS = {"spec.timeout": "--timeout", "spec.insecure: true": "--insecure"}
+_FIELDS = {"spec.timeout": "--timeout"}
 _REFERENCE = re.compile(r"(?P<url>oci://.+?)(?P<tag>:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?P<digest>@.*)?")
 
 _KEYED = ("key",)
@@ -188,10 +188,8 @@ def _request(
             secrets.put(NAMESPACE, name, "Opaque", content)
     spec: dict[str, Any] = {**_where(options), "verify": {"provider": "cosign", **verify}}
     if options.registry_config is not None:
-        kind, login = (
-            "kubernetes.io/dockerconfigjson",
-            {".dockerconfigjson": _bytes("--registry-config", options.registry_config)},
-        )
+        login = {".dockerconfigjson": _bytes("--registry-config", options.registry_config)}
+        kind = "kubernetes.io/dockerconfigjson"
         try:
             parse_secret(kind, login)
         except SecretError as error:

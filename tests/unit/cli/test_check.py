@@ -13,6 +13,7 @@ import pytest
 
 from devkit.ocihttp import EmbeddedRegistry
 from devkit.offline import OfflineSigstore
+from devkit.proxies import Embedded, ForwardProxy
 from devkit.signer import Signer
 from fakes.world import APP, layer
 from ocisource.cli.check import main
@@ -344,9 +345,23 @@ def test_what_belongs_into_the_reference_is_told_to_whoever_put_it_into_the_url(
     assert said["advice"] == advice
 
 
+def test_who_meets_plain_http_learns_which_field_allows_it(
+    registry: EmbeddedRegistry, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C11 has no room for it. Behind a proxy, since a registry on this machine is found by either scheme."""
+    with Embedded(ForwardProxy(hosts={"registry.test:443": registry.address})) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+
+        assert main([write(an_object("registry.test")), "-o", "json"]) == 1
+
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["message"].endswith("http: server gave HTTP response to HTTPS client")
+    assert said["advice"] == ["the registry speaks plain HTTP, which needs spec.insecure: true"]
+
+
 def test_a_platform_that_is_none_is_bad_input(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([write(an_object("h.io")), "--platform", "linux"])
 
     assert ended.value.code == 2
-    assert "argument --platform: invalid platform value: 'linux'" in capsys.readouterr().err
+    assert "argument --platform: must be os/architecture" in capsys.readouterr().err

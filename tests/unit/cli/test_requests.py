@@ -92,7 +92,6 @@ def test_texts_about_fields_are_told_in_flags(tmp_path: Path) -> None:
     flags = [REFERENCE, *NOTATION, "--trust-policy", str(policy), "--certificate", str(certificate)]
     request = read_request(parser.parse_args(flags))
 
-    assert request.told("plain HTTP needs spec.insecure: true") == "plain HTTP needs --insecure"
     assert request.told("not within spec.timeout (1s)") == "not within --timeout (1s)"
     assert request.told("statement 'x' of trustpolicy.json") == f"statement 'x' of --trust-policy {policy}"
     told = request.told("secret 'command-line/trust' entry 'certificate-1.pem': not a PEM certificate")
