@@ -126,7 +126,8 @@ def _log(root: TrustedRoot, log_id: bytes) -> tuple[LogKey, tuple[Window, ...]]:
     found = [key for key in root.logs if key.key_id == log_id]
     if not found:
         raise RefusedError("log entry is from a log that is not in the trusted root")
-    return found[0], tuple(key.window for key in found)
+    # The time of another key is not this one's, even under the same ID.
+    return found[0], tuple(key.window for key in found if key.fingerprint == found[0].fingerprint)
 
 
 def _check_window(windows: tuple[Window, ...], at: float, what: str) -> None:

@@ -88,6 +88,8 @@ class LogKey:
     key_id: bytes
     """`logId.keyId`: the SHA-256 of the DER public key (RFC 6962 section 3.2), for Rekor v2 the key ID of its signed
     notes (https://c2sp.org/signed-note), whole or cut to 4 bytes."""
+    fingerprint: bytes
+    """The SHA-256 of the key's SubjectPublicKeyInfo, which the ID of a Rekor v2 log says nothing about."""
     window: Window
     verify: Verify = field(repr=False, compare=False)
     """(signature, message) → whether this key made the signature, with the hash that the root gives it."""
@@ -222,16 +224,16 @@ def _read_window(window: _Message | None) -> Window:
 
 
 def _read_ct_log(log: _Message) -> LogKey:
-    found, digest = _read_key(log)
-    if found.key_id != digest:
+    found = _read_key(log)
+    if found.key_id != found.fingerprint:
         raise _wrong_id(log)
     return found
 
 
 def _read_log(log: _Message) -> LogKey:
     """Only of an ECDSA key is the ID known from the key alone: Rekor v2's others are made with the log's name."""
-    found, digest = _read_key(log)
-    if found.kind.startswith("ECDSA") and found.key_id not in (digest, digest[:_SHORT_ID]):
+    found = _read_key(log)
+    if found.kind.startswith("ECDSA") and found.key_id not in (found.fingerprint, found.fingerprint[:_SHORT_ID]):
         raise _wrong_id(log)
     return found
 
@@ -240,8 +242,7 @@ def _wrong_id(log: _Message) -> RefusedError:
     return RefusedError(f"{log.name('logId')}.keyId is not the SHA-256 of {log.name('publicKey')}")
 
 
-def _read_key(log: _Message) -> tuple[LogKey, bytes]:
-    """A log's key, and the SHA-256 of its SubjectPublicKeyInfo."""
+def _read_key(log: _Message) -> LogKey:
     log.choice("hashAlgorithm", _HASH_ALGORITHMS)
     public = log.must("publicKey")
     details = public.choice("keyDetails", _KEY_DETAILS)
@@ -259,15 +260,15 @@ def _read_key(log: _Message) -> tuple[LogKey, bytes]:
         raise RefusedError(f"{window.name('start')} is missing")
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     checkpoint = log.maybe("checkpointKeyId")
-    found = LogKey(
+    return LogKey(
         key_id=log.must("logId").content("keyId"),
+        fingerprint=hashlib.sha256(spki).digest(),
         window=_read_window(window),
         verify=verify,
         base_url=log.text("baseUrl"),
         kind=kind,
         checkpoint_id=b"" if checkpoint is None else checkpoint.content("keyId"),
     )
-    return found, hashlib.sha256(spki).digest()
 
 
 def _fingerprint(members: Mapping[str, Any]) -> str:

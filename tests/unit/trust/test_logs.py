@@ -194,6 +194,17 @@ def test_a_root_may_list_a_log_once_for_each_time_in_which_it_was_trusted(turned
     check_log_time(check_entry(root, entry(promise=None).document(), about(ENVELOPE)), AT)
 
 
+def test_the_time_of_another_key_under_the_id_of_a_log_is_not_that_of_the_log():
+    """The ID of a Rekor v2 log says nothing about the key beside it."""
+    ended = replace(SIGSTORE.rekor_v2, window=Window(NOW - 9, NOW - 1))
+    other = replace(OfflineSigstore.create().rekor_v2, claimed=ended.log_id)
+    root = read_trusted_root(SIGSTORE.trusted_root(logs=[ended, other]))
+    logged = check_entry(root, entry("v2").document(), about(ENVELOPE))
+    check_log_time(logged, NOW - 1)
+    with pytest.raises(RefusedError, match="the log's key was not valid at the time of the signature"):
+        check_log_time(logged, NOW)
+
+
 @pytest.mark.parametrize("time", [253402300800, (1 << 53) - 1])
 def test_a_log_may_sign_any_time_but_none_that_nobody_can_write(time):
     """The key of a log that is in use has no end of validity."""
