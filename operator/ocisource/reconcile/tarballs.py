@@ -80,13 +80,14 @@ class Tarballs:
         return None if file is None else Tarball(file, tarball.layer, tarball.annotations)
 
     async def _made(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
-        path, done = self._store.path(namespace, name, wanted.digest), asyncio.Event()
-        self._making[path] = wanted, done
+        path = self._store.path(namespace, name, wanted.digest)
+        making = self._making[path] = wanted, asyncio.Event()
         try:
             return await self._make(namespace, name, wanted)
         finally:
-            del self._making[path]
-            done.set()
+            if self._making.get(path) is making:  # else this was given up, and took its time to end
+                del self._making[path]
+            making[1].set()
 
     async def _make(self, namespace: str, name: str, wanted: Wanted) -> Tarball:
         manifest = await self._registry.manifest(wanted.access, wanted.digest)

@@ -49,3 +49,38 @@ async def test_what_goes_on_for_others_does_not_take_the_place_of_what_the_objec
     assert (await other).file.digest != found.file.digest
     assert f"sha256:{hashlib.sha256((tmp_path / found.file.path).read_bytes()).hexdigest()}" == found.file.digest
     store.close()
+
+
+async def test_what_was_given_up_and_takes_its_time_to_end_is_not_in_the_way_of_the_next_try(tmp_path: Path) -> None:
+    content = Content()
+    digest = content.push("team/app", "1", layer({"a.yaml": b"a"}))
+    asked, ended, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    registry, store = FakeRegistry(content), FileStore(tmp_path)
+
+    async def slow(call: str) -> None:
+        if call == "blob" and not asked.is_set():
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await ended.wait()
+        elif call == "blob":
+            ended.set()
+            await gate.wait()
+
+    registry.fault = slow
+    tarballs = Tarballs(registry, store)
+    wanted = Wanted(APP, digest, "", False, None)
+    first = asyncio.create_task(tarballs.get("team", "app", wanted))
+    await asked.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+    again = asyncio.create_task(tarballs.get("team", "app", wanted))
+    await ended.wait()
+    await asyncio.wait({again}, timeout=0.05)  # what was given up ends meanwhile
+    gate.set()
+
+    assert (tmp_path / (await again).file.path).exists()
+    store.close()
