@@ -200,8 +200,8 @@ class Objects(Protocol):
         """The object as it is now, None if there is none."""
         ...
 
-    async def keys(self) -> set[tuple[str, str]]:
-        """Namespace and name of every object that is ours to look after."""
+    async def keys(self, *, everybodys: bool = False) -> set[tuple[str, str]]:
+        """Namespace and name of every object that is ours to look after, or with `everybodys` of other shards, too."""
         ...
 
     async def add_finalizer(self, obj: Mapping[str, Any], /) -> dict[str, Any]:

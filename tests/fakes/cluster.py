@@ -130,7 +130,7 @@ class FakeObjects:
         there = (namespace, name) in self._cluster.objects
         return self._cluster.get(namespace, name) if there else None
 
-    async def keys(self) -> set[tuple[str, str]]:
+    async def keys(self, *, everybodys: bool = False) -> set[tuple[str, str]]:
         return set(self._cluster.objects)
 
     async def add_finalizer(self, obj: Mapping[str, Any]) -> Object:

@@ -49,7 +49,7 @@ class Objects:
                 f"the API server does not serve {PLURAL}.{GROUP} {VERSION}: install the CustomResourceDefinition with "
                 "`kubectl apply -f crds/` and start again"
             )
-        await self._page({"limit": "1"})
+        await self._page({"limit": "1"}, self._selector)
 
     async def get(self, namespace: str, name: str) -> Object | None:
         """The object as it is now, None if there is none."""
@@ -58,12 +58,13 @@ class Objects:
         except NotFoundError:
             return None
 
-    async def keys(self) -> set[tuple[str, str]]:
-        """Namespace and name of every object, read without their contents; whole, or an error."""
+    async def keys(self, *, everybodys: bool = False) -> set[tuple[str, str]]:
+        """Namespace and name of every object, read without their contents; whole, or an error. With `everybodys` also
+        of those that the selector does not select."""
         params = {"limit": str(CHUNK)}
         found: set[tuple[str, str]] = set()
         while True:
-            page = await self._page(params)
+            page = await self._page(params, "" if everybodys else self._selector)
             for item in page.get("items") or ():
                 found.add((item["metadata"]["namespace"], item["metadata"]["name"]))
             onward = (page.get("metadata") or {}).get("continue")
@@ -71,9 +72,9 @@ class Objects:
                 return found
             params["continue"] = onward
 
-    async def _page(self, params: Mapping[str, str]) -> Object:
+    async def _page(self, params: Mapping[str, str], selector: str) -> Object:
         where = f"/namespaces/{self._namespace}" if self._namespace else ""
-        selected = {"labelSelector": self._selector} if self._selector else {}
+        selected = {"labelSelector": selector} if selector else {}
         return await self._api.get(f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}", {**params, **selected}, METADATA_ONLY)
 
     async def add_finalizer(self, obj: Mapping[str, Any]) -> Object:

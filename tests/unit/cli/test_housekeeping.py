@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fakes.world import World, fake_world
 from ocisource.cli import housekeeping
 from ocisource.cli.housekeeping import State, tidy, work
 from ocisource.controller import Desk
+from ocisource.domain.errors import ClusterError
 
 KEY = ("team", "app")
 
@@ -41,6 +43,26 @@ async def test_what_was_deleted_while_nobody_watched_is_forgotten(world: World) 
     assert world.queue.stats().scheduled == 0
 
 
+class Shard(FakeObjects):
+    """Nothing is ours: all objects bear the label of another shard."""
+
+    async def keys(self, *, everybodys: bool = False) -> set[tuple[str, str]]:
+        return await super().keys() if everybodys else set()
+
+
+async def test_what_moved_to_another_shard_is_forgotten_and_its_files_are_left_alone(world: World) -> None:
+    """G9, also long after: only what no shard knows is swept."""
+    os.utime((world.root / world.tarballs()[0]).parent, (0, 0))
+
+    await tidy(world.controller, Shard(world.cluster), world.store)
+
+    assert world.controller.known() == {}
+    assert len(world.tarballs()) == 1
+    world.cluster.objects.clear()
+    await tidy(world.controller, Shard(world.cluster), world.store)
+    assert world.tarballs() == []
+
+
 async def test_what_is_on_the_list_stays(world: World) -> None:
     await tidy(world.controller, FakeObjects(world.cluster), world.store)
 
@@ -55,7 +77,7 @@ async def test_an_object_that_is_younger_than_the_list_stays(
     if heard == "after":
         world.cluster.objects.clear()
 
-    async def outrun(_objects: FakeObjects) -> set[Any]:
+    async def outrun(_objects: FakeObjects, *, everybodys: bool = False) -> set[Any]:
         listed = set(world.cluster.objects)
         world.declare("app" if heard == "after" else "younger")
         return listed
@@ -66,10 +88,20 @@ async def test_an_object_that_is_younger_than_the_list_stays(
     assert set(world.controller.known()) == set(world.cluster.objects)
 
 
+@pytest.mark.parametrize("refused", [False, True])
 async def test_after_a_gap_of_the_watch_what_is_gone_is_looked_for_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
+    """What ends a watch may last: then it is looked for again, and not an hour later."""
     monkeypatch.setattr(housekeeping, "GAP_PAUSE", 0.0)
+    problems = [ClusterError("the API server does not answer")] if refused else []
+
+    async def keys(_objects: FakeObjects, *, everybodys: bool = False) -> set[Any]:
+        if ("team", "other") not in world.cluster.objects and problems:
+            raise problems.pop()
+        return set(world.cluster.objects)
+
+    monkeypatch.setattr(FakeObjects, "keys", keys)
     state = State(asyncio.Event(), asyncio.Event(), asyncio.Event())
     listed = world.cluster.get(*KEY)
     world.declare("other")

@@ -143,6 +143,12 @@ async def test_names_are_listed_page_by_page_without_contents(api: KubeAPI, serv
     assert "as=PartialObjectMetadataList" in first.headers["Accept"]
 
 
+async def test_names_of_other_shards_are_listed_on_request(api: KubeAPI, server: FakeServer) -> None:
+    server.answer("GET", f"{BASE}/ocirepositories", page("a"))
+    assert await Objects(api, selector="shard=1").keys(everybodys=True) == {("ns", "a")}
+    assert server.requests[0].query == {"limit": "500"}
+
+
 async def test_one_namespace_is_listed_where_only_that_is_watched(api: KubeAPI, server: FakeServer) -> None:
     server.answer("GET", f"{BASE}/namespaces/apps/ocirepositories", page("a"))
     assert await Objects(api, "apps").keys() == {("ns", "a")}
