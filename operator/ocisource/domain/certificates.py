@@ -15,7 +15,8 @@ from ocisource.domain.errors import SecretError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Without a dash in between: a search that failed at one beginning goes on at the next.
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _BLOCK = re.compile(rb"^-----BEGIN ([A-Z0-9 ]+)-----", re.MULTILINE)
 
 # Each key, and the older name that stands in for it.

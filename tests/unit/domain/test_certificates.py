@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ocisource.domain.certificates import parse_certificates
@@ -34,6 +36,16 @@ def test_older_names_stand_in_for_the_names_of_today():
 def test_several_authorities_are_several():
     found = parse_certificates("team/tls", {"ca.crt": b"# ours\n" + AUTHORITY + b"# theirs\n" + CERTIFICATE})
     assert found.authorities == (AUTHORITY.strip(), CERTIFICATE.strip())
+
+
+def test_a_block_that_only_begins_hides_none_behind_it():
+    """As in the original. A Secret full of them is read in a moment: the loop is everybody's."""
+    begin = b"-----BEGIN CERTIFICATE-----\n"
+    assert parse_certificates("team/tls", {"ca.crt": begin + AUTHORITY}).authorities == (AUTHORITY.strip(),)
+    started = time.process_time()
+    with pytest.raises(SecretError, match="failed to parse CA certificate"):
+        parse_certificates("team/tls", {"ca.crt": begin * 10_000})
+    assert time.process_time() - started < 1
 
 
 PAIR = "failed to parse TLS certificate and key: tls: "
