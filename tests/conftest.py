@@ -13,3 +13,8 @@ def pytest_configure() -> None:
     for number, action in HEEDED.items():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, action)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """What is packed says when: every process of a run would call the test by another name."""
+    return argname if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None

@@ -57,9 +57,7 @@ async def test_more_than_announced_is_not_unpacked(registry, client, to, spool):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
-    [(b"no gzip at all", "^gzip: invalid header$"), (gzip.compress(b"{}")[:-9], "^unexpected EOF$")],
-    ids=["none", "cut"],  # the time stands in the bytes, and each process of a run has its own
+    ("body", "said"), [(b"no gzip at all", "^gzip: invalid header$"), (gzip.compress(b"{}")[:-9], "^unexpected EOF$")]
 )
 async def test_what_only_says_that_it_is_packed_is_refused(registry, client, to, body, said):
     registry.push("team/app", "1.0.0", b"layer")
