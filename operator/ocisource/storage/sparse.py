@@ -56,7 +56,7 @@ def _old_map(stream: Unpacked, offset: int) -> tuple[Map, int, int]:
     size = number(block[_HEADER_SIZE : _HEADER_SIZE + 12])
     pieces: Map = []
     entries, more = block[_HEADER_MAP:_HEADER_MORE], block[_HEADER_MORE]
-    while True:
+    for _ in range(SIZE // BLOCK):
         for at in range(0, len(entries), _ENTRY):
             if not entries[at]:
                 break
@@ -64,10 +64,11 @@ def _old_map(stream: Unpacked, offset: int) -> tuple[Map, int, int]:
         offset += BLOCK
         if not more:
             return pieces, size, offset
-        if len(pieces) * _ENTRY > SIZE or offset + BLOCK > stream.size:
+        if offset + BLOCK > stream.size:
             raise stream.short()
         block = stream.read(offset, BLOCK)
         entries, more = block[:_BLOCK_MORE], block[_BLOCK_MORE]
+    raise _too_long()
 
 
 def _pax_map(pax: Mapping[bytes, bytes], stream: Unpacked, offset: int, end: int) -> tuple[Map, int] | None:
@@ -92,7 +93,7 @@ def _read_map(stream: Unpacked, offset: int, end: int) -> tuple[Map, int]:
     rest, wanted, limit = b"", 1, offset + SIZE
     while len(lines) < wanted:
         if offset >= limit:
-            raise invalid("archive/tar: sparse map too long")
+            raise _too_long()
         if offset + BLOCK > end:
             raise stream.short()
         *more, rest = (rest + stream.read(offset, BLOCK)).split(b"\n")
@@ -103,6 +104,10 @@ def _read_map(stream: Unpacked, offset: int, end: int) -> tuple[Map, int]:
             if wanted < 1:
                 raise invalid()
     return _pairs(lines[1:wanted]), offset
+
+
+def _too_long() -> LayerError:
+    return invalid("archive/tar: sparse map too long")
 
 
 def _pairs(numbers: list[bytes]) -> Map:

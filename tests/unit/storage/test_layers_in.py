@@ -285,6 +285,15 @@ async def test_a_map_of_many_holes_goes_on_in_blocks_of_its_own(store, tmp_path)
     assert await refused(store, raw(head)) == "tar error: unexpected EOF"
 
 
+async def test_a_map_in_blocks_of_its_own_ends_at_a_mib_even_if_nothing_is_in_it(store, tmp_path):
+    """The bound, and the words, are the original's."""
+    head, more = block(b"big", kind=b"S", magic=b"ustar  \0", o482=b"\1"), padded(bytes(504) + b"\1")
+    archive = await archived(store, tmp_path, raw(head, more * 2046, bytes(512), END))
+    assert archive.content("big") == b""
+    text = await refused(store, raw(head, more * 2047, bytes(512), END))
+    assert text == "tar error: archive/tar: sparse map too long"
+
+
 @pytest.mark.parametrize(
     ("blob", "text"),
     [
