@@ -78,6 +78,8 @@ async def _keep_house(controller: Controller, desk: Desk, state: State, gap: asy
             logger.error("what is gone was not looked for: %s", error)  # noqa: TRY400 - a sentence for the user
             if isinstance(error, ClusterError):  # what a gap hid is hidden still
                 gap.set()
+        except Exception:  # whatever nobody foresaw, the next round comes
+            logger.exception("what is gone was not looked for")
         with suppress(TimeoutError):
             async with asyncio.timeout(TIDY_EVERY):
                 await gap.wait()

@@ -88,17 +88,21 @@ async def test_an_object_that_is_younger_than_the_list_stays(
     assert set(world.controller.known()) == set(world.cluster.objects)
 
 
-@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("trouble", ["none", "lasting", "unforeseen"])
 async def test_after_a_gap_of_the_watch_what_is_gone_is_looked_for_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch, refused: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    """What ends a watch may last: then it is looked for again, and not an hour later."""
+    """What ends a watch may last: then it is looked for again, and not an hour later. And what nobody foresaw ends a
+    round, not all of them."""
     monkeypatch.setattr(housekeeping, "GAP_PAUSE", 0.0)
-    problems = [ClusterError("the API server does not answer")] if refused else []
+    lasting = [ClusterError("the API server does not answer")] if trouble == "lasting" else []
+    unforeseen = [TypeError("what nobody foresaw")] if trouble == "unforeseen" else []
 
     async def keys(_objects: FakeObjects, *, everybodys: bool = False) -> set[Any]:
-        if ("team", "other") not in world.cluster.objects and problems:
-            raise problems.pop()
+        if unforeseen:
+            raise unforeseen.pop()
+        if ("team", "other") not in world.cluster.objects and lasting:
+            raise lasting.pop()
         return set(world.cluster.objects)
 
     monkeypatch.setattr(FakeObjects, "keys", keys)
