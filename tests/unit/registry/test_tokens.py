@@ -329,23 +329,19 @@ async def test_credentials_go_to_no_token_server_on_a_private_address(client, to
         assert other.asked == []
 
 
-async def test_the_realms_own_query_is_kept(client, to):
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [("account=a%20b", "account=a b"), ("service=z&account=a&scope=y", "account=a")],
+    ids=["another", "scope-and-service"],
+)
+async def test_the_realms_own_query_is_kept_but_scope_and_service_are_ours_to_say(client, to, own, kept):
+    """As the original asks of such a realm."""
     async with RegistryServer(auth="bearer", users=USERS) as registry:
         registry.push("team/app", "1", b"layer")
-        registry.realm = f"{registry.url}/token?account=a%20b"
+        registry.realm = f"{registry.url}/token?{own}"
         assert await client.tags(to(registry, credentials=USER)) == ("1",)
         query = next(a.query for a in registry.asked if a.path == "/token")
-        assert query == "account=a b&scope=repository:team/app:pull&service=devkit"
-
-
-async def test_scope_and_service_are_ours_to_say_whatever_the_realm_has(client, to):
-    """As recorded beside the original: bearer_realm_query."""
-    async with RegistryServer(auth="bearer", users=USERS) as registry:
-        registry.push("team/app", "1", b"layer")
-        registry.realm = f"{registry.url}/token?service=z&account=a&scope=y"
-        assert await client.tags(to(registry, credentials=USER)) == ("1",)
-        query = next(a.query for a in registry.asked if a.path == "/token")
-        assert query == "account=a&scope=repository:team/app:pull&service=devkit"
+        assert query == f"{kept}&scope=repository:team/app:pull&service=devkit"
 
 
 async def test_another_scope_that_the_registry_names_is_asked_for_first(client, to):
