@@ -63,7 +63,7 @@ PAIR_FAILS = f"{PAIR}failed to find any PEM data in"
         ({"ca.crt": b"hush"}, "failed to parse CA certificate"),
         ({"tls.crt": b"hush", "tls.key": KEY}, f"{PAIR_FAILS} certificate input"),
         ({"tls.crt": CERTIFICATE, "tls.key": b"hush"}, f"{PAIR_FAILS} key input"),
-        # As recorded beside the original: tls_pair_swapped, tls_pair_public_key; the others are of the same library.
+        # The original says so, seen by running it; the others are of the same library.
         (
             {"tls.crt": KEY, "tls.key": CERTIFICATE},
             (

@@ -70,7 +70,7 @@ def test_a_registry_of_azure_is_its_host(registry: str) -> None:
 def test_a_host_that_is_not_wholly_one_of_azure_gets_no_token(registry: str) -> None:
     with pytest.raises(CloudError) as caught:
         clouds.acr_host(registry)
-    # As recorded beside the original: cloud_azure_wrong_host.
+    # The original does so, seen by running it.
     shown = r"^.+\.(azurecr\.io|azurecr\.cn|azurecr\.de|azurecr\.us)$"
     assert str(caught.value) == f"invalid Azure registry: '{registry}'. must match {shown}"
 
@@ -91,7 +91,7 @@ def test_registries_of_google_are_known(registry: str) -> None:
 def test_a_host_that_is_not_wholly_one_of_google_gets_no_token(registry: str) -> None:
     with pytest.raises(CloudError) as caught:
         clouds.check_gar(registry)
-    # As recorded beside the original: cloud_gcp_wrong_host.
+    # The original does so, seen by running it.
     shown = r"^(((.+\.)?gcr\.io)|(.+-docker\.pkg\.dev)|(docker\.s3nsregistry\.fr))$"
     assert str(caught.value) == f"invalid GCP registry: '{registry}'. must match {shown}"
 

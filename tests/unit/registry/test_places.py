@@ -82,7 +82,7 @@ def test_a_token_server_is_public_and_speaks_tls_or_is_the_registry(address, sai
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "registry.localhost"])
 def test_this_machine_by_its_name_is_open_to_registries_that_are_on_it(host):
-    """E10; as recorded beside the original: realm_localhost_both, realm_name_for_ip, redirect_blobs_name."""
+    """E10; the original does so, seen by running it."""
     target = f"https://{host}:5001/token"
     for registry in ("127.0.0.1:5000", "localhost:5000", "[::1]:5000"):
         access = _access(registry)

@@ -270,7 +270,7 @@ async def test_an_identity_token_is_not_posted_to_where_a_redirect_leads(client,
 
 
 async def test_an_identity_token_is_posted_again_to_the_same_server(client, to):
-    """As recorded beside the original: tok_post_redirect."""
+    """The original does so, seen by running it."""
     async with RegistryServer(auth="bearer", identity_tokens={"secret-id": "u"}) as registry:
         registry.push("team/app", "1", b"layer")
         registry.fault = when("/token", redirect("/token?again"), times=1)
@@ -283,7 +283,7 @@ async def test_an_identity_token_is_posted_again_to_the_same_server(client, to):
 
 
 async def test_a_token_server_on_another_port_of_this_machine_is_asked(client, to):
-    """E10: the usual set-up on a developer's machine; as recorded beside the original: realm_name_for_ip."""
+    """E10: the usual set-up on a developer's machine; the original does so, seen by running it."""
     async with (
         RegistryServer(auth="bearer", users=USERS) as registry,
         RegistryServer(auth="bearer", users=USERS) as other,
@@ -389,7 +389,7 @@ async def _hides(request: web.Request, proceed: Proceed) -> web.StreamResponse:
 
 @pytest.mark.parametrize("way", ["basic", "bearer"])
 async def test_a_registry_that_hides_what_it_holds_from_strangers_is_shown_who_asks(client, to, way):
-    """E10; as recorded beside the original: way_ping_basic_then_404."""
+    """E10; the original does so, seen by running it."""
     async with RegistryServer(auth=way, users=USERS, fault=_hides) as registry:
         digest = registry.push("team/app", "1", b"layer")
         assert await client.resolve(to(registry, credentials=USER), "1") == digest
@@ -398,7 +398,7 @@ async def test_a_registry_that_hides_what_it_holds_from_strangers_is_shown_who_a
 
 
 async def test_a_registry_that_is_open_is_shown_who_asks_all_the_same(client, to):
-    """E10: there may be more to see; as recorded beside the original: way_open_registry_with_credentials."""
+    """E10: there may be more to see; the original does so, seen by running it."""
     async with RegistryServer() as registry:
         registry.push("team/app", "1", b"layer")
         for credentials, shown in ((USER, "Basic"), (None, "")):
@@ -410,7 +410,7 @@ async def test_a_registry_that_is_open_is_shown_who_asks_all_the_same(client, to
 
 @pytest.mark.parametrize("challenge", [None, "Negotiate", 'Digest realm="x", nonce="y"'])
 async def test_a_401_without_a_challenge_that_we_know_means_basic(client, to, challenge):
-    """E10; as recorded beside the original: way_401_bare, way_401_negotiate, way_401_digest."""
+    """E10; the original does so, seen by running it."""
     async with RegistryServer(auth="basic", users=USERS) as registry:
         digest = registry.push("team/app", "1", b"layer")
 

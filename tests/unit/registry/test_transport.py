@@ -285,7 +285,7 @@ async def test_plain_http_is_found_and_remembered(registry, client, to):
 
 
 async def test_a_registry_whose_greeting_leads_elsewhere_in_clear_speaks_plain_http(registry, client, to):
-    """As recorded beside the original: redirect_ping."""
+    """The original does so, seen by running it."""
     digest = registry.push("team/app", "1", b"layer")
     registry.fault = when("/v2/", redirect("/elsewhere"), times=2)
     assert await client.resolve(to(registry), "1") == digest
